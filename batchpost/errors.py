@@ -1,0 +1,117 @@
+"""Everything that can stop a run, grouped by what a person does about it.
+
+    BatchpostError                 exit
+    ├── UsageError                 2    the command line or the environment is wrong
+    │   ├── JobError               2    the job file is wrong: all its mistakes at once
+    │   ├── SecretError            2    a secret is missing or cannot be one
+    │   └── LedgerError            2    the ledger is missing, foreign, older than the results, or damaged
+    ├── InputRefused               5    the input cannot be read soundly; nothing was sent
+    ├── NoInput                    66   the input is not there yet
+    ├── Locked                     75   another run holds the lock; nothing was sent
+    ├── InputChanged               4    the input is not what the first pass read
+    └── JournalError               4    the journal could not be written: without it nothing may be sent
+
+A row's fate is never an exception: see :mod:`batchpost.verdict`. How a run that began to send ends early is a value
+too: see :class:`batchpost.model.Stop`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "BatchpostError",
+    "InputChanged",
+    "InputRefused",
+    "JobError",
+    "JournalError",
+    "LedgerError",
+    "Locked",
+    "Mistake",
+    "NoInput",
+    "SecretError",
+    "UsageError",
+]
+
+
+class BatchpostError(Exception):
+    """Stops the program with :attr:`exit_code`; its text is meant for the person at the terminal."""
+
+    exit_code = 70
+
+
+class UsageError(BatchpostError):
+    """The command line or the environment is wrong; nothing was sent."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing wrong in a job file.
+
+    ``place`` is the dotted key (``fields.revenue.min``), ``line`` counts from 1 (None where the file has no such
+    line), ``hint`` is the likeliest mend or an empty text.
+    """
+
+    place: str
+    message: str
+    line: int | None = None
+    hint: str = ""
+    path: str = ""
+
+    def __str__(self) -> str:
+        where = ":".join(str(part) for part in (self.path, self.line) if part)
+        text = f"{where}: {self.place}: {self.message}" if where else f"{self.place}: {self.message}"
+        return f"{text} ({self.hint})" if self.hint else text
+
+
+class JobError(UsageError):
+    """The job file is wrong; carries every mistake found, in the order of their lines."""
+
+    def __init__(self, mistakes: list[Mistake]) -> None:
+        self.mistakes = tuple(sorted(mistakes, key=lambda mistake: (mistake.path, mistake.line or 0)))
+        super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
+
+
+class SecretError(UsageError):
+    """A secret that the job refers to is missing or cannot be one; the text never holds its value."""
+
+
+class LedgerError(UsageError):
+    """The ledger is missing, another one, older than the results, on a network file system, or damaged."""
+
+
+class InputRefused(BatchpostError):
+    """The input cannot be read soundly; names the file, the line (from 1) where known, and the likeliest mend."""
+
+    exit_code = 5
+
+    def __init__(self, path: str, message: str, *, line: int | None = None, hint: str = "") -> None:
+        self.path, self.message, self.line, self.hint = path, message, line, hint
+        where = f"{path}, line {line}" if line else path
+        super().__init__(f"{where}: {message}" + (f". {hint}" if hint else ""))
+
+
+class NoInput(BatchpostError):
+    """There is no input yet: no such file, or no file of the pattern that was not finished before."""
+
+    exit_code = 66
+
+
+class Locked(BatchpostError):
+    """Another run that could touch the same operations is under way; nothing was sent."""
+
+    exit_code = 75
+
+
+class InputChanged(BatchpostError):
+    """The input is not what the first pass read: it was rewritten, replaced or cut off while the run sent it."""
+
+    exit_code = 4
+
+
+class JournalError(BatchpostError):
+    """A write or fsync of the journal failed: the run stops, since nothing may be sent without its record."""
+
+    exit_code = 4

@@ -1,0 +1,103 @@
+"""The values that flow from a row to its outcome. Nothing here waits or touches a disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+__all__ = ["Fault", "Outcome", "Reply", "Row", "Settlement", "Stop", "Target"]
+
+
+class Outcome(StrEnum):
+    """What became of a row; every row ends in exactly one."""
+
+    DELIVERED = "delivered"
+    ALREADY_DELIVERED = "already_delivered"
+    SKIPPED = "skipped"
+    INVALID = "invalid"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    NOT_ATTEMPTED = "not_attempted"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a request goes and with what credential; one for each campaign.
+
+    ``path`` is percent-encoded and begins with ``/``. ``token`` is the bearer token of an update, empty for events.
+    """
+
+    path: str
+    campaign_id: str = ""
+    token: str = ""
+
+    def __repr__(self) -> str:
+        return f"Target(campaign_id={self.campaign_id!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A complete HTTP reply. ``headers`` have lower-case names; ``body`` is decoded and at most 1 MB.
+
+    ``oversized`` says that the body was longer and was thrown away; ``garbled`` that its content encoding was wrong.
+    """
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    oversized: bool = False
+    garbled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An attempt without a complete reply. ``may_have_arrived``: bytes of the request were handed to the socket."""
+
+    kind: str
+    may_have_arrived: bool
+
+
+class Row(NamedTuple):
+    """One request to make, and what the journal and the ledger need to know of it.
+
+    ``number`` counts the rows of the whole input from 0. ``key`` and ``body_hash`` are 16-byte keyed hashes of the
+    operation and of the body as sent; ``stake`` one of the money and the conversion date (events). ``lane_key`` is
+    what must not overlap: rows with the same one go out in order, each after the one before is settled.
+    ``in_doubt``: an earlier attempt of ours with this very body may have arrived.
+    """
+
+    number: int
+    lane_key: str
+    target: Target
+    body: bytes
+    key: bytes
+    body_hash: bytes
+    stake: bytes
+    amount: str
+    pid: str
+    in_doubt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """A row's end: its outcome with the evidence for it. Times are Unix seconds, latency milliseconds."""
+
+    outcome: Outcome
+    reason: str
+    detail: str = ""
+    http_status: int | None = None
+    lead_status: str = ""
+    conversion_id: str = ""
+    pid: str = ""
+    redirect_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why a run ended before its rows did. ``cause`` is a short code, ``message`` one sentence for a person."""
+
+    cause: str
+    message: str
+    exit_code: int
