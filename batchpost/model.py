@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-__all__ = ["Fault", "Outcome", "Reply", "Row", "Settlement", "Stop", "Target"]
+__all__ = ["Fault", "Outcome", "Repeat", "Reply", "Row", "Settlement", "Stop", "Target"]
 
 
 class Outcome(StrEnum):
@@ -37,8 +37,7 @@ class Target:
         return f"Target(campaign_id={self.campaign_id!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A complete HTTP reply. ``headers`` have lower-case names; ``body`` is decoded and at most 1 MB.
 
     ``oversized`` says that the body was longer and was thrown away; ``garbled`` that its content encoding was wrong.
@@ -51,38 +50,47 @@ class Reply:
     garbled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """An attempt without a complete reply. ``may_have_arrived``: bytes of the request were handed to the socket."""
 
     kind: str
     may_have_arrived: bool
+    detail: str = ""
+
+
+class Repeat(StrEnum):
+    """What a second request of the same operation would do: the three columns of the verdict table."""
+
+    HARMLESS = "harmless"  # an update leaves the same record
+    REFUSED = "refused"  # the platform refuses a second event (`server_dedupe`)
+    FIRES_AGAIN = "fires_again"  # an event without dedupe, an update that redistributes the lead
 
 
 class Row(NamedTuple):
     """One request to make, and what the journal and the ledger need to know of it.
 
     ``number`` counts the rows of the whole input from 0. ``key`` and ``body_hash`` are 16-byte keyed hashes of the
-    operation and of the body as sent; ``stake`` one of the money and the conversion date (events). ``lane_key`` is
-    what must not overlap: rows with the same one go out in order, each after the one before is settled.
-    ``in_doubt``: an earlier attempt of ours with this very body may have arrived.
+    operation and of the body as sent; ``stake`` one of the money and the conversion date (empty for updates). Rows
+    with the same ``lane_key`` go out in order, each after the one before is settled. ``in_doubt``: an earlier attempt
+    of ours with this very body may have arrived. ``money_sent``: the body carries an amount that should convert.
     """
 
     number: int
-    lane_key: str
+    lane_key: object
     target: Target
     body: bytes
+    repeat: Repeat
     key: bytes
     body_hash: bytes
     stake: bytes
     amount: str
     pid: str
     in_doubt: bool = False
+    money_sent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """A row's end: its outcome with the evidence for it. Times are Unix seconds, latency milliseconds."""
+class Settlement(NamedTuple):
+    """A row's end: its outcome, the reason, and the platform's evidence for it."""
 
     outcome: Outcome
     reason: str

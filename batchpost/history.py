@@ -1,0 +1,167 @@
+"""Reading a run's journal back: what was claimed, what may have been sent, what was settled, and whether to trust it.
+
+A torn tail is the trace of a crash; damage inside what was known to be on disk is not, and stops with a LedgerError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+from zlib import crc32
+
+import orjson
+
+from batchpost.errors import LedgerError
+from batchpost.journal import boot_id
+from batchpost.model import Outcome, Settlement
+
+__all__ = ["Claim", "Ended", "History", "replay"]
+
+
+class Claim(NamedTuple):
+    """A row that was about to be sent, with what the ledger needs to know of it."""
+
+    key: bytes
+    body_hash: bytes
+    stake: bytes
+    amount: str
+
+
+class Ended(NamedTuple):
+    """A settled row: its claim, its end and the evidence. Times are Unix seconds."""
+
+    number: int
+    claim: Claim
+    settlement: Settlement
+    at: float
+    first_attempt_at: float
+    attempts: int
+    latency_ms: float
+    may_be_applied: bool
+
+
+@dataclass(slots=True)
+class Open:
+    """A row that was claimed and not settled. ``in_doubt``: an attempt of it may have arrived."""
+
+    claim: Claim
+    in_doubt: bool = False
+    attempts: int = 0
+    first_attempt_at: float = 0.0
+    started: bool = False
+
+
+@dataclass(slots=True)
+class History:
+    """What is left when a journal was read to its end.
+
+    ``header`` is the first sitting's, ``open`` the rows claimed and not settled by number, ``over`` the cause and exit
+    code of the last sitting if it ended in order, ``last_at`` the time of the last thing sent.
+    """
+
+    header: dict[str, Any] = field(default_factory=dict)
+    open: dict[int, Open] = field(default_factory=dict)
+    sittings: int = 0
+    over: tuple[str, int] | None = None
+    last_at: float = 0.0
+
+
+def replay(files: Sequence[Path], on_end: Callable[[Ended], None], *, boot: Callable[[], str] = boot_id) -> History:
+    """Read all sittings of a run in order; ``on_end`` gets every settled row, in the order settled.
+
+    Memory grows with the rows open at one time, not with the rows settled. Raises LedgerError for damage.
+    """
+    history = History()
+    for path in files:
+        torn = _sitting(path, history, on_end, boot())
+        # What a crash of this sitting leaves in doubt is decided by its own boot, before the next sitting's records.
+        lost_writes = torn or not _same_boot(history, boot())
+        _close_sitting(history, lost_writes=history.over is None and lost_writes)
+    return history
+
+
+def _close_sitting(history: History, *, lost_writes: bool) -> None:
+    """A row started and without an end is in doubt; where unsynced writes may be lost, every claimed one is."""
+    for number, row in list(history.open.items()):
+        row.in_doubt = row.in_doubt or row.started or lost_writes
+        row.started = False
+        if not row.in_doubt and not row.attempts:
+            del history.open[number]  # claimed, and certainly not sent
+
+
+def _same_boot(history: History, boot: str) -> bool:
+    return bool(boot) and history.header.get("boot_id") == boot
+
+
+def _sitting(path: Path, history: History, on_end: Callable[[Ended], None], boot: str) -> bool:
+    """Read one sitting; returns whether it ends in half a record.
+
+    A damaged line is a crash's trace only behind what was known to be on disk, and only where writes can get lost:
+    within one boot they cannot, so there anything behind a damaged line proves that the file was changed.
+    """
+    history.over = None
+    history.header = {**history.header, "boot_id": ""}
+    durable, damaged_at = 0, -1
+    for offset, record in _records(path):
+        if record is None:
+            damaged_at = offset if damaged_at < 0 else damaged_at
+            continue
+        if record[0] == "claim":
+            durable = max(durable, record[1])
+        if damaged_at >= 0 and (damaged_at < durable or record[0] == "over" or _same_boot(history, boot)):
+            raise LedgerError(f"{path.name}: damaged at byte {damaged_at}; what it recorded there is lost")
+        _apply(record, history, on_end, path)
+    return damaged_at >= 0
+
+
+def _records(path: Path) -> Iterator[tuple[int, list[Any] | None]]:
+    """Each line's offset in the file and its record, None where it is damaged."""
+    offset = 0
+    with path.open("rb") as file:
+        for line in file:
+            yield offset, _decode(line)
+            offset += len(line)
+
+
+def _decode(line: bytes) -> list[Any] | None:
+    text = line[9:-1]
+    if line[-1:] != b"\n" or line[8:9] != b" " or line[:8] != b"%08x" % crc32(text):
+        return None
+    record = orjson.loads(text)
+    return record if isinstance(record, list) else None
+
+
+def _apply(record: list[Any], history: History, on_end: Callable[[Ended], None], path: Path) -> None:
+    kind = record[0]
+    if kind == "claim":
+        for number, key, body_hash, stake, amount in record[2]:
+            claim = Claim(bytes.fromhex(key), bytes.fromhex(body_hash), bytes.fromhex(stake), amount)
+            history.open.setdefault(number, Open(claim))
+    elif kind in ("start", "again", "end"):
+        row = history.open.get(record[1])
+        if row is None:
+            raise LedgerError(f"{path.name}: row {record[1]} was sent without a claim; the journal is damaged")
+        history.last_at = record[2]
+        _apply_to_row(record, row, history, on_end)
+    elif kind == "sitting":
+        history.header = {**record[1], **history.header, "boot_id": record[1]["boot_id"]}
+        history.sittings += 1
+    elif kind == "over":
+        history.over = (record[2], record[3])
+
+
+def _apply_to_row(record: list[Any], row: Open, history: History, on_end: Callable[[Ended], None]) -> None:
+    kind, number, at = record[:3]
+    if kind == "start":
+        row.started = True
+        row.attempts += 1
+        row.first_attempt_at = row.first_attempt_at or at
+    elif kind == "again":
+        row.started = False
+        row.in_doubt = row.in_doubt or record[4]
+    else:
+        settlement = Settlement(Outcome(record[3]), *record[4:11])
+        del history.open[number]
+        on_end(Ended(number, row.claim, settlement, at, *record[11:15]))

@@ -1,0 +1,198 @@
+"""What happened to each row of a run, durably: claim, start, settle.
+
+A run has one folder; each sitting appends to one file of its own, so what a crash left behind is never written over.
+A record is one line, ``<crc32 of the rest, 8 hex digits> <JSON array>``, handed to the operating system in one
+``write``: after SIGKILL nothing written is lost. ``fsync`` covers claims before their rows may start and everything
+else within 50 ms. Why a log of our own and not SQLite: ``docs/decisions/journal.md``.
+
+    ["sitting", {run_id, boot_id, pid, at, …}]                                      first line of a file
+    ["claim", durable, [[row, key, body_hash, stake, amount], …]]                    hashes in hex
+    ["start", row, at]
+    ["again", row, at, kind, may_be_applied]                                         an attempt that did not end the row
+    ["end", row, at, outcome, reason, detail, http_status, lead_status, conversion_id, pid, redirect_url,
+            first_attempt_at, attempts, latency_ms, may_be_applied]
+    ["over", at, cause, exit_code]                                                   the sitting ended in order
+
+``durable`` is how many bytes of this file were known to be on disk: damage before it is not the trace of a crash.
+Times are Unix seconds. Reading is :mod:`batchpost.history`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+from zlib import crc32
+
+import orjson
+
+from batchpost.errors import JournalError
+from batchpost.model import Row, Settlement
+
+__all__ = ["DiskFile", "Journal", "LogFile", "boot_id", "create_sitting", "sitting_files"]
+
+
+class LogFile(Protocol):
+    """An append-only file: what the journal needs of a disk."""
+
+    def append(self, data: bytes) -> None:
+        """Hand all of ``data`` to the operating system; raises OSError."""
+
+    def sync(self) -> None:
+        """Return once everything appended is on disk; raises OSError."""
+
+    def close(self) -> None:
+        """Release the file."""
+
+
+class DiskFile:
+    """A log file on a real disk, 0600, that must not exist yet."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+
+    def append(self, data: bytes) -> None:
+        """Write in one call; a short write is an error, since half a record is none."""
+        written = os.write(self._fd, data)
+        if written != len(data):
+            raise OSError(28, "No space left on device")
+
+    def sync(self) -> None:
+        """Flush the data and the size of the file to the disk."""
+        os.fdatasync(self._fd)
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        os.close(self._fd)
+
+
+class Journal:
+    """The writing side, for one sitting.
+
+    Every method but :meth:`claim` and :meth:`sync` only appends and does not wait. After a failed write or fsync the
+    journal refuses everything (JournalError): it is never retried as if nothing had happened.
+    ``run_blocking`` calls a function away from the event loop; ``clock`` gives Unix seconds.
+    """
+
+    def __init__(
+        self,
+        file: LogFile,
+        *,
+        run_blocking: Callable[[Callable[[], None]], Awaitable[None]],
+        clock: Callable[[], float] = time.time,
+        name: str = "the journal",
+    ) -> None:
+        self._file = file
+        self._run_blocking = run_blocking
+        self._clock = clock
+        self._name = name
+        self._size = self._durable = 0
+        self._broken: OSError | None = None
+
+    def __repr__(self) -> str:
+        return f"<Journal {self._size} bytes, {self._durable} durable>"
+
+    @property
+    def dirty(self) -> bool:
+        """Whether something is not yet known to be on disk."""
+        return self._size > self._durable
+
+    def begin(self, header: dict[str, Any]) -> None:
+        """The first record of a sitting."""
+        self._append(["sitting", {**header, "boot_id": boot_id(), "pid": os.getpid(), "at": self._clock()}])
+
+    async def claim(self, rows: Sequence[Row]) -> None:
+        """Make it durable that these rows are about to be sent; returns when that is on disk."""
+        entries = [[row.number, row.key.hex(), row.body_hash.hex(), row.stake.hex(), row.amount] for row in rows]
+        self._append(["claim", self._durable, entries])
+        await self.sync()
+
+    def start(self, number: int) -> None:
+        """The next thing that happens is the first byte of an attempt."""
+        self._append(["start", number, self._clock()])
+
+    def again(self, number: int, kind: str, *, may_be_applied: bool) -> None:
+        """An attempt is over without ending its row."""
+        self._append(["again", number, self._clock(), kind, may_be_applied])
+
+    def settle(
+        self,
+        number: int,
+        settlement: Settlement,
+        *,
+        first_attempt_at: float,
+        attempts: int,
+        latency_ms: float,
+        may_be_applied: bool,
+    ) -> None:
+        """The row's end."""
+        evidence = (round(first_attempt_at, 3), attempts, round(latency_ms, 1), may_be_applied)
+        self._append(["end", number, self._clock(), *settlement, *evidence])
+
+    def over(self, cause: str, exit_code: int) -> None:
+        """The sitting ended in order."""
+        self._append(["over", self._clock(), cause, exit_code])
+
+    async def sync(self) -> None:
+        """Return once everything recorded so far is on disk."""
+        size = self._size
+        await self._run_blocking(self._sync)
+        self._durable = max(self._durable, size)
+
+    def close(self) -> None:
+        """Put everything on disk and close the file."""
+        try:
+            if self._broken is None:
+                self._sync()
+        finally:
+            self._file.close()
+
+    def _append(self, record: list[Any]) -> None:
+        if self._broken:
+            raise JournalError(f"{self._name}: not written since an earlier error: {self._broken.strerror}")
+        text = orjson.dumps(record)
+        line = b"%08x %s\n" % (crc32(text), text)
+        try:
+            self._file.append(line)
+        except OSError as error:
+            self._fail(error)
+        self._size += len(line)
+
+    def _sync(self) -> None:
+        try:
+            self._file.sync()
+        except OSError as error:
+            self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        self._broken = error
+        raise JournalError(f"{self._name} cannot be written: {error.strerror}") from error
+
+
+def boot_id() -> str:
+    """What tells one boot of this machine from the next; empty where it cannot be known.
+
+    Within one boot, what a killed process had written is still there; after another, unsynced writes may be gone.
+    """
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def sitting_files(folder: Path) -> list[Path]:
+    """The files of a run's sittings, oldest first."""
+    return sorted(folder.glob("sitting-*.log"))
+
+
+def create_sitting(folder: Path) -> DiskFile:
+    """A new file for one more sitting of the run in ``folder``; the name itself is durable."""
+    file = DiskFile(folder / f"sitting-{len(sitting_files(folder)) + 1:04d}.log")
+    directory = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+    return file

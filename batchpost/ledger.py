@@ -1,0 +1,324 @@
+"""What was delivered, ever: keys, contents and doubts, in SQLite; and the register of runs.
+
+Journals are folded in after each sitting, in one transaction. The database uses the rollback journal: SQLite before
+3.51.3 can corrupt a WAL database used by two connections, and nothing here needs WAL. Keys and bodies are 16-byte
+keyed hashes; the hash key lives in the ledger. Times are Unix seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from batchpost.errors import LedgerError
+
+__all__ = ["Delivered", "Fold", "LastUpdate", "Ledger", "RunRecord"]
+
+SCHEMA_VERSION = 1
+_APPLICATION_ID = 0x62706C67
+_NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "9p", "fuse.sshfs", "fuse.glusterfs"}
+_SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
+CREATE TABLE events (
+    key BLOB PRIMARY KEY, body BLOB, stake BLOB, amount TEXT, conversion_id TEXT, delivered_at REAL, run_id TEXT
+) WITHOUT ROWID;
+CREATE TABLE updates (
+    key BLOB PRIMARY KEY, body BLOB, confirmed INTEGER, seq INTEGER, row INTEGER, content BLOB
+) WITHOUT ROWID;
+CREATE TABLE doubts (
+    key BLOB, body BLOB, run_id TEXT, row INTEGER, state TEXT DEFAULT 'open', PRIMARY KEY (key, body)
+) WITHOUT ROWID;
+CREATE TABLE contents (id BLOB PRIMARY KEY, rows INTEGER, delivered BLOB, finished INTEGER DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE runs (
+    run_id TEXT PRIMARY KEY, seq INTEGER UNIQUE, job TEXT, state TEXT, fingerprint TEXT, inputs TEXT, route TEXT,
+    test INTEGER, results TEXT, started_at REAL, finished_at REAL, exit_code INTEGER, folded INTEGER DEFAULT 0
+) WITHOUT ROWID;
+"""
+
+
+class Delivered(NamedTuple):
+    """An event that was delivered: its body and stake (keyed hashes), and what the account manager needs."""
+
+    body: bytes
+    stake: bytes
+    amount: str
+    conversion_id: str
+    delivered_at: float
+
+
+class LastUpdate(NamedTuple):
+    """The last update of a lead that may have been applied, and where it stood: run, row, content of the file."""
+
+    body: bytes
+    confirmed: bool
+    seq: int
+    row: int
+    content: bytes
+
+
+class RunRecord(NamedTuple):
+    """A line of the register of runs. ``inputs`` are the sha256 of the files in order."""
+
+    run_id: str
+    seq: int
+    job: str
+    state: str
+    fingerprint: str
+    inputs: tuple[str, ...]
+    route: str
+    test: bool
+    results: str
+    started_at: float
+    finished_at: float | None = None
+    exit_code: int | None = None
+    folded: int = 0
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a later ``run`` goes on with it."""
+        return self.state in ("running", "interrupted", "stopped")
+
+
+class Fold(NamedTuple):
+    """What a run's journal adds to the ledger.
+
+    ``events``: (key, Delivered). ``updates``: (key, LastUpdate). ``doubts``: (key, body, row number). ``contents``:
+    (content id, rows of the file, bitmap of delivered rows, finished).
+    """
+
+    events: Sequence[tuple[bytes, Delivered]]
+    updates: Sequence[tuple[bytes, LastUpdate]]
+    doubts: Sequence[tuple[bytes, bytes, int]]
+    contents: Sequence[tuple[bytes, int, bytes, bool]]
+
+
+class Ledger:
+    """An open ledger. ``id`` never changes; ``generation`` grows with every write, so an older copy shows."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._db = connection
+        self.path = path
+        self.id = self._meta("id").decode()
+        self.hash_key = self._meta("hash_key")
+
+    def __repr__(self) -> str:
+        return f"<Ledger {self.id} {self.path}>"
+
+    @classmethod
+    def open(cls, path: Path, *, must_exist: bool = False) -> Ledger:
+        """Open the ledger at ``path``, made new (0600) unless ``must_exist``.
+
+        Raises LedgerError: missing, damaged, of a newer version, or on a network file system.
+        """
+        if not path.exists():
+            if must_exist:
+                raise LedgerError(f"{path}: there is no ledger here ([ledger] must_exist). Restore it, or --new-ledger")
+            _create(path)
+        _refuse_network(path)
+        try:
+            connection = _connect(path)
+            _check(connection, path)
+            return cls(connection, path)
+        except sqlite3.Error as error:
+            raise LedgerError(f"{path}: not a sound ledger ({error}). Restore it from a backup") from error
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    @property
+    def generation(self) -> int:
+        """How many times this ledger was written."""
+        return int(self._meta("generation"))
+
+    # -- what was delivered ------------------------------------------------------------------------------------
+
+    def events(self, keys: Sequence[bytes]) -> dict[bytes, Delivered]:
+        """The delivered ones among these event keys."""
+        query = "SELECT key, body, stake, amount, conversion_id, delivered_at FROM wanted JOIN events USING (key)"
+        return {row[0]: Delivered(*row[1:]) for row in self._wanted(keys, query)}
+
+    def updates(self, keys: Sequence[bytes]) -> dict[bytes, LastUpdate]:
+        """The last possibly applied update of each of these leads that has one."""
+        query = "SELECT key, body, confirmed, seq, row, content FROM wanted JOIN updates USING (key)"
+        return {row[0]: LastUpdate(row[1], bool(row[2]), *row[3:]) for row in self._wanted(keys, query)}
+
+    def doubts(self, keys: Sequence[bytes]) -> dict[bytes, set[bytes]]:
+        """The bodies whose end is not known, for each of these keys that has one."""
+        found: dict[bytes, set[bytes]] = {}
+        query = "SELECT key, body FROM wanted JOIN doubts USING (key) WHERE state = 'open'"
+        for key, body in self._wanted(keys, query):
+            found.setdefault(key, set()).add(body)
+        return found
+
+    def delivered_rows(self, content: bytes) -> bytes:
+        """The bitmap (least significant bit first) of the delivered rows of a content; empty if none."""
+        row = self._db.execute("SELECT delivered FROM contents WHERE id = ?", (content,)).fetchone()
+        return bytes(row[0]) if row else b""
+
+    def finished(self, content: bytes) -> bool:
+        """Whether a run ended with nothing of this content left to send."""
+        row = self._db.execute("SELECT finished FROM contents WHERE id = ?", (content,)).fetchone()
+        return bool(row and row[0])
+
+    # -- runs --------------------------------------------------------------------------------------------------
+
+    def begin_run(self, record: RunRecord) -> RunRecord:
+        """Enter a new run; returns it with its sequence number."""
+        with self._write():
+            seq = self._db.execute("SELECT COALESCE(MAX(seq), 0) + 1 FROM runs").fetchone()[0]
+            entered = record._replace(seq=seq)
+            values = (*entered._replace(inputs=json.dumps(entered.inputs)),)  # type: ignore[arg-type]
+            self._db.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        return entered
+
+    def end_run(self, run_id: str, state: str, exit_code: int | None) -> None:
+        """Record how a sitting of the run ended."""
+        with self._write():
+            self._db.execute(
+                "UPDATE runs SET state = ?, exit_code = ?, finished_at = ? WHERE run_id = ?",
+                (state, exit_code, time.time(), run_id),
+            )
+
+    def runs(self, job: str | None = None) -> list[RunRecord]:
+        """The runs, oldest first; of one job if named."""
+        rows = self._db.execute("SELECT * FROM runs WHERE ?1 IS NULL OR job = ?1 ORDER BY seq", (job,))
+        return [RunRecord(*row)._replace(inputs=tuple(json.loads(row[5])), test=bool(row[7])) for row in rows]
+
+    # -- folding -----------------------------------------------------------------------------------------------
+
+    def fold(self, run_id: str, sittings: int, fold: Fold) -> bool:
+        """Take in a run's journal up to its ``sittings``-th sitting, in one transaction.
+
+        Returns False, and changes nothing, when that was done before.
+        """
+        with self._write():
+            changed = self._db.execute(
+                "UPDATE runs SET folded = ?1 WHERE run_id = ?2 AND folded < ?1", (sittings, run_id)
+            )
+            if changed.rowcount == 0:
+                return False
+            self._fold_events(run_id, fold)
+            self._fold_updates(fold.updates)
+            self._fold_contents(fold.contents)
+        return True
+
+    def _fold_events(self, run_id: str, fold: Fold) -> None:
+        rows = sorted((key, *delivered, run_id) for key, delivered in fold.events)
+        self._db.executemany("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        doubts = sorted((key, body, run_id, number) for key, body, number in fold.doubts)
+        self._db.executemany("INSERT OR IGNORE INTO doubts (key, body, run_id, row) VALUES (?, ?, ?, ?)", doubts)
+        self._db.executemany("UPDATE doubts SET state = 'delivered' WHERE key = ?", [(row[0],) for row in rows])
+
+    def _fold_updates(self, updates: Iterable[tuple[bytes, LastUpdate]]) -> None:
+        self._db.executemany(
+            "INSERT INTO updates VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET body = excluded.body, "
+            "confirmed = excluded.confirmed, seq = excluded.seq, row = excluded.row, content = excluded.content "
+            "WHERE (excluded.seq, excluded.row) >= (updates.seq, updates.row)",
+            sorted((key, *last) for key, last in updates),
+        )
+
+    def _fold_contents(self, contents: Iterable[tuple[bytes, int, bytes, bool]]) -> None:
+        for content, rows, bitmap, finished in contents:
+            merged = _either(self.delivered_rows(content), bitmap)
+            self._db.execute(
+                "INSERT INTO contents VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO UPDATE SET "
+                "delivered = ?3, finished = MAX(finished, ?4)",
+                (content, rows, merged, finished),
+            )
+
+    # -- plumbing ----------------------------------------------------------------------------------------------
+
+    def _wanted(self, keys: Sequence[bytes], query: str) -> Iterator[tuple[Any, ...]]:
+        """Join a query with the wanted keys, in key order, so that the B-tree is walked and not jumped about in."""
+        self._db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (key BLOB PRIMARY KEY) WITHOUT ROWID")
+        self._db.execute("DELETE FROM wanted")
+        self._db.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", ((key,) for key in sorted(keys)))
+        yield from self._db.execute(query)
+
+    def _meta(self, name: str) -> bytes:
+        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            raise LedgerError(f"{self.path}: not a sound ledger (no {name}). Restore it from a backup")
+        return row[0] if isinstance(row[0], bytes) else str(row[0]).encode()
+
+    @contextmanager
+    def _write(self) -> Iterator[None]:
+        """One transaction; raises LedgerError when the database refuses it."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("UPDATE meta SET value = value + 1 WHERE name = 'generation'")
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise LedgerError(f"{self.path}: the ledger cannot be written ({error})") from error
+
+
+def _either(first: bytes, second: bytes) -> bytes:
+    """The union of two bitmaps."""
+    size = max(len(first), len(second))
+    union = int.from_bytes(first, "little") | int.from_bytes(second, "little")
+    return union.to_bytes(size, "little")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+    connection.execute("PRAGMA synchronous = EXTRA")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
+
+
+def _create(path: Path) -> None:
+    """Make a ledger beside its place and move it there whole, so that a half-made one is never found."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _refuse_network(path.parent)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    connection = _connect(temporary)
+    connection.executescript(_SCHEMA)
+    values = (("id", secrets.token_hex(8)), ("hash_key", secrets.token_bytes(32)), ("generation", 0))
+    connection.executemany("INSERT INTO meta VALUES (?, ?)", values)
+    connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.close()
+    try:
+        os.link(temporary, path)  # unlike a rename it never replaces a ledger made at the same moment
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    if application != _APPLICATION_ID:
+        raise LedgerError(f"{path}: this file is not a batchpost ledger")
+    if version != SCHEMA_VERSION:
+        raise LedgerError(f"{path}: version {version} of the ledger; this program knows {SCHEMA_VERSION}")
+    problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if problem != "ok":
+        raise LedgerError(f"{path}: the ledger is damaged ({problem}). Restore it from a backup")
+
+
+def _refuse_network(path: Path) -> None:
+    """A SQLite file is not safe on a network file system: locks and fsync mean little there."""
+    try:
+        mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
+    except OSError:
+        return
+    real = path.resolve()
+    _, kind = max(((m, k) for m, k in mounts if real.is_relative_to(m)), key=lambda mount: len(mount[0]))
+    if kind in _NETWORK_FILE_SYSTEMS:
+        raise LedgerError(f"{path}: on a network file system ({kind}), where SQLite is not safe; use a local disk")

@@ -1,0 +1,260 @@
+"""When the next request may start: the rate, pauses, slow-down and recovery, the circuit, retry delays and budget.
+
+Everything here is a decision over a clock that is passed in as ``now`` (seconds, monotonic): nothing waits, nothing
+reads a clock, so tests ask about any instant. :mod:`batchpost.delivery` does the waiting.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from random import Random
+
+from batchpost.model import Stop
+
+__all__ = ["Circuit", "InFlightLimit", "Pacing", "RateWindow", "RetryBudget", "backoff"]
+
+LONGEST_BACKOFF = 60.0
+LONGEST_PAUSE = 15 * 60.0
+LONGEST_OUTAGE = 30 * 60.0
+# The window is this much longer than its second: what starts here exactly a second apart can reach the platform a
+# little closer together, and a limit counted over there is counted by its clock.
+_MARGIN = 0.01
+
+
+def backoff(attempt: int, random: Random, *, base: float = 0.5, cap: float = LONGEST_BACKOFF) -> float:
+    """Seconds to wait after the given attempt (from 1): exponential with full jitter, at most ``cap``."""
+    return random.uniform(0, min(cap, base * 2.0 ** min(attempt, 30)))
+
+
+class RateWindow:
+    """At most ``rate`` starts in any one-second window (below 1 a second: one start in ``1/rate`` seconds).
+
+    The log of the last starts makes it exact; an even spacing with a small burst keeps them from coming all at once.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+        self._capacity = max(1, int(rate))
+        self._window = max(1.0, 1.0 / rate) * (1 + _MARGIN)
+        self._starts: deque[float] = deque(maxlen=self._capacity)
+        self._interval = self._window / self._capacity
+        self._burst = self._interval * max(0, self._capacity // 10)
+        self._next = 0.0
+
+    def __repr__(self) -> str:
+        return f"<RateWindow {self.rate}/s, {len(self._starts)} of {self._capacity} starts>"
+
+    def delay(self, now: float) -> float:
+        """Seconds until one more request may start."""
+        even = self._next - self._burst - now
+        if len(self._starts) < self._capacity:
+            return max(0.0, even)
+        return max(0.0, even, self._starts[0] + self._window - now)
+
+    def started(self, now: float) -> None:
+        """Record a start at ``now``."""
+        self._starts.append(now)
+        self._next = max(self._next, now) + self._interval
+
+    def slowed(self, rate: float) -> RateWindow:
+        """The same history under another rate."""
+        other = RateWindow(rate)
+        other._starts.extend(self._starts)
+        other._next = self._next
+        return other
+
+
+class Circuit:
+    """Keeps new rows back while the platform does not serve requests (a breaker).
+
+    Opens after ``run`` failures in a row or ``share`` of the last ``of`` attempts; then one probe at a time goes out,
+    with growing gaps; the first one that is served closes it.
+    """
+
+    def __init__(self, random: Random, *, run: int = 5, share: float = 0.2, of: int = 50) -> None:
+        self._random = random
+        self._run, self._threshold = run, int(share * of)
+        self._last: deque[bool] = deque(maxlen=of)
+        self._in_a_row = self._failures = 0
+        self._probes = 0
+        self._next_probe = 0.0
+        self._probing = False
+        self.opened_at: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<Circuit {'closed' if self.opened_at is None else 'open'}, {self._failures} of {len(self._last)}>"
+
+    def delay(self, now: float) -> float:
+        """Seconds until a request may start; while a probe is under way, the time to ask again."""
+        if self.opened_at is None:
+            return 0.0
+        return 1.0 if self._probing else max(0.0, self._next_probe - now)
+
+    def started(self) -> None:
+        """A request starts: while open it is the probe."""
+        self._probing = self.opened_at is not None
+
+    def record(self, served: bool, now: float) -> None:
+        """Record how an attempt ended."""
+        if self.opened_at is not None:
+            self._record_open(served, now)
+            return
+        if len(self._last) == self._last.maxlen and not self._last[0]:
+            self._failures -= 1
+        self._last.append(served)
+        if served:
+            self._in_a_row = 0
+            return
+        self._failures += 1
+        self._in_a_row += 1
+        if self._in_a_row >= self._run or self._failures >= self._threshold:
+            self.opened_at = now
+            self._probes = 0
+            self._schedule(now)
+
+    def _record_open(self, served: bool, now: float) -> None:
+        if served:
+            self.opened_at = None
+            self._last.clear()
+            self._in_a_row = self._failures = 0
+        elif self._probing:
+            self._schedule(now)
+        self._probing = False
+
+    def _schedule(self, now: float) -> None:
+        self._next_probe = now + 0.2 + backoff(self._probes, self._random, cap=30.0)
+        self._probes += 1
+
+
+class RetryBudget:
+    """Retries that a whole run may make: a start of ``initial``, and ``share`` of one for every first attempt."""
+
+    def __init__(self, *, initial: float = 100, share: float = 0.2) -> None:
+        self._left, self._share = initial, share
+
+    def __repr__(self) -> str:
+        return f"<RetryBudget {self._left:.1f}>"
+
+    def first_attempt(self) -> None:
+        """A row's first attempt adds its share."""
+        self._left += self._share
+
+    def spend(self) -> bool:
+        """Take one retry; False when the budget is used up."""
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+class InFlightLimit:
+    """How many requests may be under way: fewer when replies take far longer than they used to, then back.
+
+    Compares the mean latency of the last 50 attempts with a slow average of those before. Below 50 ms nothing counts
+    as slow. Latencies are seconds.
+    """
+
+    def __init__(self, most: int, *, slow: float = 3.0, floor: float = 0.05, of: int = 50) -> None:
+        self.most = self.now = most
+        self._slow, self._floor, self._of = slow, floor, of
+        self._usual = 0.0
+        self._sum, self._count = 0.0, 0
+
+    def __repr__(self) -> str:
+        return f"<InFlightLimit {self.now} of {self.most}>"
+
+    def record(self, latency: float) -> None:
+        """Take in how long one attempt took."""
+        self._sum += latency
+        self._count += 1
+        if self._count >= self._of:
+            self._decide(self._sum / self._count)
+            self._sum, self._count = 0.0, 0
+
+    def _decide(self, mean: float) -> None:
+        usual = self._usual or mean
+        if mean > max(self._floor, self._slow * usual):
+            self.now = max(1, self.now * 3 // 4)
+        else:
+            self.now = min(self.most, self.now + max(1, self.most // 8))
+        # A lasting change becomes the usual in time, so that a slower platform is not throttled for ever.
+        self._usual = usual + (mean - usual) * 0.05
+
+
+class Pacing:
+    """All the reasons to wait, asked as one.
+
+    ``quiet_until`` (seconds, same clock) keeps the first request of a sitting a full window away from the last one of
+    the sitting before.
+    """
+
+    def __init__(self, rate: float, concurrency: int, random: Random, *, quiet_until: float = 0.0) -> None:
+        self.rate = rate
+        self.window = RateWindow(rate)
+        self.circuit = Circuit(random)
+        self.budget = RetryBudget()
+        self.in_flight = InFlightLimit(concurrency)
+        self._random = random
+        self._paused_until = quiet_until
+        self._pauses = 0
+        self._slow = 1.0
+        self._calm_since = 0.0
+
+    def delay(self, now: float) -> float:
+        """Seconds until the next request may start; 0 means now."""
+        if now < self._paused_until:
+            return self._paused_until - now
+        if self.circuit.opened_at is not None and (wait := self.circuit.delay(now)) > 0:
+            return wait
+        if self._slow < 1.0:
+            self._recover(now)
+        return self.window.delay(now)
+
+    def started(self, now: float) -> None:
+        """A request starts now."""
+        self.window.started(now)
+        if self.circuit.opened_at is not None:
+            self.circuit.started()
+
+    def finished(self, *, served: bool, latency: float, now: float) -> None:
+        """An attempt ended after ``latency`` seconds."""
+        self.circuit.record(served, now)
+        self.in_flight.record(latency)
+
+    def pause(self, seconds: float, now: float) -> Stop | None:
+        """Everyone waits ``seconds`` (-1: as long as a backoff says), and goes on more slowly when it happens again.
+
+        Returns why the run ends where the platform asks for more than 15 minutes.
+        """
+        if seconds > LONGEST_PAUSE:
+            return Stop("retry_after", f"The platform asks to wait {seconds:,.0f} s, more than 15 minutes", 69)
+        if seconds < 0:
+            seconds = 1.0 + backoff(self._pauses, self._random, cap=30.0)
+        if now >= self._paused_until:  # replies that come in during a pause are the same event, not a new one
+            self._pauses += 1
+            self._slower(now)
+        self._paused_until = max(self._paused_until, now + seconds)
+        return None
+
+    def outage(self, now: float) -> Stop | None:
+        """Why the run ends when the circuit has been open for more than 30 minutes."""
+        opened = self.circuit.opened_at
+        if opened is None or now - opened < LONGEST_OUTAGE:
+            return None
+        return Stop("circuit_open", "The platform has not served a request for 30 minutes", 69)
+
+    def _slower(self, now: float) -> None:
+        if self._pauses > 1:
+            self._set_slow(max(0.05, self._slow * 0.7))
+        self._calm_since = now
+
+    def _recover(self, now: float) -> None:
+        if now - max(self._calm_since, self._paused_until) >= 10.0:
+            self._calm_since = now
+            self._set_slow(min(1.0, self._slow + 0.1))
+            if self._slow == 1.0:
+                self._pauses = 0
+
+    def _set_slow(self, slow: float) -> None:
+        self._slow = slow
+        self.window = self.window.slowed(self.rate * slow)

@@ -1,0 +1,46 @@
+"""Counting what a sitting does, for the summary, the progress line and ``max_failures``."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+
+from batchpost.model import Outcome, Reply, Settlement
+
+__all__ = ["Tally"]
+
+_NOT_THROUGH = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.REJECTED)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Settled rows by outcome and reason, requests, replies by status, latencies in milliseconds, sources on hold."""
+
+    outcomes: dict[Outcome, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
+    requests: int = 0
+    retried: int = 0
+    http: dict[int, int] = field(default_factory=dict)
+    latencies: array[float] = field(default_factory=lambda: array("f"))
+    held_pids: set[str] = field(default_factory=set)
+
+    @property
+    def settled(self) -> int:
+        """Rows with an outcome from this sitting."""
+        return sum(self.outcomes.values())
+
+    @property
+    def not_through(self) -> int:
+        """Rows that count towards ``max_failures``."""
+        return sum(self.outcomes.get(outcome, 0) for outcome in _NOT_THROUGH)
+
+    def settle(self, settlement: Settlement) -> None:
+        """Count a row's end."""
+        self.outcomes[settlement.outcome] = self.outcomes.get(settlement.outcome, 0) + 1
+        self.reasons[settlement.reason] = self.reasons.get(settlement.reason, 0) + 1
+
+    def reply(self, result: object, latency_ms: float) -> None:
+        """Count an attempt's end."""
+        self.latencies.append(latency_ms)
+        if isinstance(result, Reply):
+            self.http[result.status] = self.http.get(result.status, 0) + 1
