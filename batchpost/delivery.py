@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from random import Random
 
 import anyio
@@ -107,7 +108,7 @@ class Delivery:
 
     def stop(self, reason: Stop) -> None:
         """Start nothing more; requests in flight get ``drain`` seconds, then they end as faults and are recorded."""
-        self.stop_reason = self.stop_reason or reason
+        self.stop_reason = reason.or_more_urgent(self.stop_reason)
         if not self._stopping.is_set():
             self._stopping.set()
             self._scope.deadline = anyio.current_time() + self._limits.drain
@@ -197,17 +198,22 @@ class Delivery:
             if now >= self._limits.until:
                 self.stop(Stop("until", "Stopped at the time it was told to", 6))
                 return None
-            if self._pacing.delay(now) <= 0:
+            if self._pacing.delay(now) > 0:
+                await self._wait_at_gate()
+            elif task := self._pick(now):
                 self._pacing.started(now)
-                return self._pick(now)
-            await self._wait_at_gate()
+                return task
         return None
 
-    def _pick(self, now: float) -> Task:
+    def _pick(self, now: float) -> Task | None:
+        """The next row; None for one that was claimed before its source turned out inactive: it is not sent."""
         task = self._queue.pick(now)
         if self._queue.ready < self._limits.concurrency:
             self._hungry.set()
-        return task
+        if task.row.pid not in self.tally.held_pids:
+            return task
+        self._close(task.row)
+        return None
 
     async def _wait_at_gate(self) -> None:
         """Only one worker waits for the next slot; the others wait for it."""
@@ -233,13 +239,13 @@ class Delivery:
 
     async def _attempt(self, task: Task) -> None:
         row = task.row
-        if row.pid in self.tally.held_pids:
-            self._close(row)  # claimed before its source turned out inactive: not sent
-            return
         task.first_at = task.first_at or self._wall()
-        self._count_start(task)
-        self._journal.start(row.number)
         started = self._clock()
+        self.tally.start(started, again=task.sends > 0)
+        if not task.sends:
+            self._pacing.budget.first_attempt()
+        task.sends += 1
+        self._journal.start(row.number)
         lane = self._lanes.pop()  # the one used last, whose connection is the freshest
         try:
             idle = _IDLE_BEFORE_ONE_CHANCE if row.repeat is Repeat.FIRES_AGAIN else _IDLE
@@ -255,22 +261,15 @@ class Delivery:
             self._lanes.append(lane)
         self._end_attempt(task, result, started)
 
-    def _count_start(self, task: Task) -> None:
-        self.tally.requests += 1
-        if task.sends:
-            self.tally.retried += 1
-        else:
-            self._pacing.budget.first_attempt()
-        task.sends += 1
-
     def _end_attempt(self, task: Task, result: Reply | Fault, started: float) -> None:
         now = self._clock()
         latency = now - started
-        verdict = judge(result, task.row, accept_foreign=self._limits.accept_foreign)
+        wall = datetime.fromtimestamp(self._wall(), UTC)
+        verdict = judge(result, task.row, now=wall, accept_foreign=self._limits.accept_foreign)
         self.tally.reply(result, latency * 1000)
         self._pacing.finished(served=verdict.served, latency=latency, now=now)
         task.applied = task.applied or verdict.may_be_applied
-        if verdict.pause is not None and (stop := self._pacing.pause(verdict.pause, now)):
+        if verdict.pause is not None and (stop := self._pacing.pause(verdict.pause, now, began=started)):
             self.stop(stop)
         if verdict.action is Action.SETTLE and verdict.settlement:
             self._settle(task, verdict.settlement, latency)
@@ -337,7 +336,7 @@ class Delivery:
         if verdict.settlement:
             self._settle(task, verdict.settlement, latency)
         else:
-            self._journal.again(task.row.number, stop.cause, may_be_applied=False)
+            self._journal.again(task.row.number, stop.cause, may_be_applied=verdict.may_be_applied)
             if stop.cause == "unauthorized" and (renewed := self._on_unauthorized(task.row)):
                 task.row = renewed
                 self._queue.again(task)

@@ -5,7 +5,7 @@ A torn tail is the trace of a crash; damage inside what was known to be on disk 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from batchpost.errors import LedgerError
 from batchpost.journal import boot_id
 from batchpost.model import Outcome, Settlement
 
-__all__ = ["Claim", "Ended", "History", "replay"]
+__all__ = ["Claim", "Ended", "History", "Open", "replay"]
 
 
 class Claim(NamedTuple):
@@ -68,18 +68,17 @@ class History:
     last_at: float = 0.0
 
 
-def replay(files: Sequence[Path], on_end: Callable[[Ended], None], *, boot: Callable[[], str] = boot_id) -> History:
-    """Read all sittings of a run in order; ``on_end`` gets every settled row, in the order settled.
+def replay(files: Sequence[Path], history: History, *, boot: Callable[[], str] = boot_id) -> Iterator[Ended]:
+    """Read all sittings of a run in order and yield every settled row, in the order settled.
 
-    Memory grows with the rows open at one time, not with the rows settled. Raises LedgerError for damage.
+    ``history`` is filled meanwhile and complete at the end. Memory grows with the rows open at one time, not with the
+    rows settled. A row can be settled twice, in two sittings: the later one counts. Raises LedgerError for damage.
     """
-    history = History()
     for path in files:
-        torn = _sitting(path, history, on_end, boot())
+        torn = yield from _sitting(path, history, boot())
         # What a crash of this sitting leaves in doubt is decided by its own boot, before the next sitting's records.
         lost_writes = torn or not _same_boot(history, boot())
         _close_sitting(history, lost_writes=history.over is None and lost_writes)
-    return history
 
 
 def _close_sitting(history: History, *, lost_writes: bool) -> None:
@@ -95,33 +94,34 @@ def _same_boot(history: History, boot: str) -> bool:
     return bool(boot) and history.header.get("boot_id") == boot
 
 
-def _sitting(path: Path, history: History, on_end: Callable[[Ended], None], boot: str) -> bool:
+def _sitting(path: Path, history: History, boot: str) -> Generator[Ended, None, bool]:
     """Read one sitting; returns whether it ends in half a record.
 
-    A damaged line is a crash's trace only behind what was known to be on disk, and only where writes can get lost:
-    within one boot they cannot, so there anything behind a damaged line proves that the file was changed.
+    A damaged line is a crash's trace only behind what was known to be on disk, and only where writes can get lost.
+    Within one boot they cannot: a killed process leaves at most a beginning of its last line, without the line end.
     """
     history.over = None
     history.header = {**history.header, "boot_id": ""}
     durable, damaged_at = 0, -1
-    for offset, record in _records(path):
+    for offset, line, record in _records(path):
         if record is None:
             damaged_at = offset if damaged_at < 0 else damaged_at
-            continue
-        if record[0] == "claim":
+        elif record[0] == "claim":
             durable = max(durable, record[1])
-        if damaged_at >= 0 and (damaged_at < durable or record[0] == "over" or _same_boot(history, boot)):
+        whole = line.endswith(b"\n") and _same_boot(history, boot)
+        if damaged_at >= 0 and (whole or damaged_at < durable or (record and record[0] == "over")):
             raise LedgerError(f"{path.name}: damaged at byte {damaged_at}; what it recorded there is lost")
-        _apply(record, history, on_end, path)
+        if record and (ended := _apply(record, history, path)):
+            yield ended
     return damaged_at >= 0
 
 
-def _records(path: Path) -> Iterator[tuple[int, list[Any] | None]]:
-    """Each line's offset in the file and its record, None where it is damaged."""
+def _records(path: Path) -> Iterator[tuple[int, bytes, list[Any] | None]]:
+    """Each line's offset in the file, the line, and its record: None where it is damaged."""
     offset = 0
     with path.open("rb") as file:
         for line in file:
-            yield offset, _decode(line)
+            yield offset, line, _decode(line)
             offset += len(line)
 
 
@@ -133,7 +133,7 @@ def _decode(line: bytes) -> list[Any] | None:
     return record if isinstance(record, list) else None
 
 
-def _apply(record: list[Any], history: History, on_end: Callable[[Ended], None], path: Path) -> None:
+def _apply(record: list[Any], history: History, path: Path) -> Ended | None:
     kind = record[0]
     if kind == "claim":
         for number, key, body_hash, stake, amount in record[2]:
@@ -144,15 +144,16 @@ def _apply(record: list[Any], history: History, on_end: Callable[[Ended], None],
         if row is None:
             raise LedgerError(f"{path.name}: row {record[1]} was sent without a claim; the journal is damaged")
         history.last_at = record[2]
-        _apply_to_row(record, row, history, on_end)
+        return _apply_to_row(record, row, history)
     elif kind == "sitting":
         history.header = {**record[1], **history.header, "boot_id": record[1]["boot_id"]}
         history.sittings += 1
     elif kind == "over":
         history.over = (record[2], record[3])
+    return None
 
 
-def _apply_to_row(record: list[Any], row: Open, history: History, on_end: Callable[[Ended], None]) -> None:
+def _apply_to_row(record: list[Any], row: Open, history: History) -> Ended | None:
     kind, number, at = record[:3]
     if kind == "start":
         row.started = True
@@ -164,4 +165,5 @@ def _apply_to_row(record: list[Any], row: Open, history: History, on_end: Callab
     else:
         settlement = Settlement(Outcome(record[3]), *record[4:11])
         del history.open[number]
-        on_end(Ended(number, row.claim, settlement, at, *record[11:15]))
+        return Ended(number, row.claim, settlement, at, *record[11:15])
+    return None

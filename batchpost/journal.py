@@ -23,6 +23,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 from zlib import crc32
 
@@ -90,6 +91,7 @@ class Journal:
         self._name = name
         self._size = self._durable = 0
         self._broken: OSError | None = None
+        self._syncing = Lock()
 
     def __repr__(self) -> str:
         return f"<Journal {self._size} bytes, {self._durable} durable>"
@@ -150,8 +152,7 @@ class Journal:
             self._file.close()
 
     def _append(self, record: list[Any]) -> None:
-        if self._broken:
-            raise JournalError(f"{self._name}: not written since an earlier error: {self._broken.strerror}")
+        self._check()
         text = orjson.dumps(record)
         line = b"%08x %s\n" % (crc32(text), text)
         try:
@@ -161,10 +162,16 @@ class Journal:
         self._size += len(line)
 
     def _sync(self) -> None:
-        try:
-            self._file.sync()
-        except OSError as error:
-            self._fail(error)
+        with self._syncing:  # the kernel reports a lost write once: who comes second must hear of it as well
+            self._check()
+            try:
+                self._file.sync()
+            except OSError as error:
+                self._fail(error)
+
+    def _check(self) -> None:
+        if self._broken:
+            raise JournalError(f"{self._name}: not written since an earlier error: {self._broken.strerror}")
 
     def _fail(self, error: OSError) -> None:
         self._broken = error

@@ -87,7 +87,7 @@ class RunRecord(NamedTuple):
 
 
 class Fold(NamedTuple):
-    """What a run's journal adds to the ledger.
+    """What a run's journal, or a part of it, adds to the ledger.
 
     ``events``: (key, Delivered). ``updates``: (key, LastUpdate). ``doubts``: (key, body, row number). ``contents``:
     (content id, rows of the file, bitmap of delivered rows, finished).
@@ -112,22 +112,31 @@ class Ledger:
         return f"<Ledger {self.id} {self.path}>"
 
     @classmethod
-    def open(cls, path: Path, *, must_exist: bool = False) -> Ledger:
+    def open(cls, path: Path, *, must_exist: bool = False, mounts: Path = Path("/proc/mounts")) -> Ledger:
         """Open the ledger at ``path``, made new (0600) unless ``must_exist``.
 
-        Raises LedgerError: missing, damaged, of a newer version, or on a network file system.
+        Raises LedgerError: missing, out of reach, damaged, of a newer version, or on a network file system.
         """
-        if not path.exists():
-            if must_exist:
-                raise LedgerError(f"{path}: there is no ledger here ([ledger] must_exist). Restore it, or --new-ledger")
-            _create(path)
-        _refuse_network(path)
         try:
+            if not path.exists():
+                if must_exist:
+                    raise LedgerError(f"{path}: there is no ledger here (must_exist). Restore it, or --new-ledger")
+                _create(path, mounts)
+            _refuse_network(path, mounts)
             connection = _connect(path)
             _check(connection, path)
             return cls(connection, path)
         except sqlite3.Error as error:
             raise LedgerError(f"{path}: not a sound ledger ({error}). Restore it from a backup") from error
+        except OSError as error:
+            raise LedgerError(f"{path}: the ledger is out of reach ({error.strerror})") from error
+
+    @classmethod
+    def in_memory(cls) -> Ledger:
+        """An empty ledger that leaves nothing behind: for looking at a job before its first run."""
+        connection = _connect(":memory:")
+        _lay_out(connection)
+        return cls(connection, Path(":memory:"))
 
     def close(self) -> None:
         """Close the database."""
@@ -158,6 +167,11 @@ class Ledger:
             found.setdefault(key, set()).add(body)
         return found
 
+    def open_doubts(self) -> dict[str, int]:
+        """How many operations each run left without a known end."""
+        query = "SELECT run_id, COUNT(*) FROM doubts WHERE state = 'open' GROUP BY run_id"
+        return dict(self._db.execute(query).fetchall())
+
     def delivered_rows(self, content: bytes) -> bytes:
         """The bitmap (least significant bit first) of the delivered rows of a content; empty if none."""
         row = self._db.execute("SELECT delivered FROM contents WHERE id = ?", (content,)).fetchone()
@@ -181,11 +195,9 @@ class Ledger:
 
     def end_run(self, run_id: str, state: str, exit_code: int | None) -> None:
         """Record how a sitting of the run ended."""
+        query = "UPDATE runs SET state = ?, exit_code = ?, finished_at = ? WHERE run_id = ?"
         with self._write():
-            self._db.execute(
-                "UPDATE runs SET state = ?, exit_code = ?, finished_at = ? WHERE run_id = ?",
-                (state, exit_code, time.time(), run_id),
-            )
+            self._db.execute(query, (state, exit_code, time.time(), run_id))
 
     def runs(self, job: str | None = None) -> list[RunRecord]:
         """The runs, oldest first; of one job if named."""
@@ -194,36 +206,43 @@ class Ledger:
 
     # -- folding -----------------------------------------------------------------------------------------------
 
-    def fold(self, run_id: str, sittings: int, fold: Fold) -> bool:
-        """Take in a run's journal up to its ``sittings``-th sitting, in one transaction.
+    def fold(self, run_id: str, sittings: int, folds: Iterable[Fold]) -> bool:
+        """Take in a run's journal up to its ``sittings``-th sitting, in parts but in one transaction.
 
-        Returns False, and changes nothing, when that was done before.
+        Returns False, and changes nothing, when that was done before. Raises LedgerError for an unknown run.
         """
+        query = "UPDATE runs SET folded = ?1 WHERE run_id = ?2 AND folded < ?1"
         with self._write():
-            changed = self._db.execute(
-                "UPDATE runs SET folded = ?1 WHERE run_id = ?2 AND folded < ?1", (sittings, run_id)
-            )
-            if changed.rowcount == 0:
+            if self._db.execute(query, (sittings, run_id)).rowcount == 0:
+                if not self._db.execute("SELECT 1 FROM runs WHERE run_id = ?", (run_id,)).fetchone():
+                    raise LedgerError(f"{self.path}: this ledger does not know the run {run_id}")
                 return False
-            self._fold_events(run_id, fold)
-            self._fold_updates(fold.updates)
-            self._fold_contents(fold.contents)
+            for fold in folds:
+                self._fold_events(run_id, fold)
+                self._fold_updates(fold.updates)
+                self._fold_contents(fold.contents)
         return True
 
     def _fold_events(self, run_id: str, fold: Fold) -> None:
         rows = sorted((key, *delivered, run_id) for key, delivered in fold.events)
         self._db.executemany("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
         doubts = sorted((key, body, run_id, number) for key, body, number in fold.doubts)
-        self._db.executemany("INSERT OR IGNORE INTO doubts (key, body, run_id, row) VALUES (?, ?, ?, ?)", doubts)
+        self._db.executemany(  # a doubt that was resolved once is a new one when a later run raises it again
+            "INSERT INTO doubts (key, body, run_id, row) VALUES (?, ?, ?, ?) ON CONFLICT (key, body) DO UPDATE SET "
+            "state = 'open', run_id = excluded.run_id, row = excluded.row WHERE run_id <> excluded.run_id",
+            doubts,
+        )
         self._db.executemany("UPDATE doubts SET state = 'delivered' WHERE key = ?", [(row[0],) for row in rows])
 
-    def _fold_updates(self, updates: Iterable[tuple[bytes, LastUpdate]]) -> None:
+    def _fold_updates(self, updates: Sequence[tuple[bytes, LastUpdate]]) -> None:
         self._db.executemany(
             "INSERT INTO updates VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET body = excluded.body, "
             "confirmed = excluded.confirmed, seq = excluded.seq, row = excluded.row, content = excluded.content "
             "WHERE (excluded.seq, excluded.row) >= (updates.seq, updates.row)",
             sorted((key, *last) for key, last in updates),
         )
+        confirmed = [(key, last.body) for key, last in updates if last.confirmed]
+        self._db.executemany("UPDATE doubts SET state = 'delivered' WHERE key = ? AND body = ?", confirmed)
 
     def _fold_contents(self, contents: Iterable[tuple[bytes, int, bytes, bool]]) -> None:
         for content, rows, bitmap, finished in contents:
@@ -272,25 +291,21 @@ def _either(first: bytes, second: bytes) -> bytes:
     return union.to_bytes(size, "little")
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path | str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=30, isolation_level=None)
     connection.execute("PRAGMA synchronous = EXTRA")
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection
 
 
-def _create(path: Path) -> None:
+def _create(path: Path, mounts: Path) -> None:
     """Make a ledger beside its place and move it there whole, so that a half-made one is never found."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _refuse_network(path.parent)
+    _refuse_network(path.parent, mounts)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     connection = _connect(temporary)
-    connection.executescript(_SCHEMA)
-    values = (("id", secrets.token_hex(8)), ("hash_key", secrets.token_bytes(32)), ("generation", 0))
-    connection.executemany("INSERT INTO meta VALUES (?, ?)", values)
-    connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    _lay_out(connection)
     connection.close()
     try:
         os.link(temporary, path)  # unlike a rename it never replaces a ledger made at the same moment
@@ -298,6 +313,14 @@ def _create(path: Path) -> None:
         pass
     finally:
         temporary.unlink()
+
+
+def _lay_out(connection: sqlite3.Connection) -> None:
+    connection.executescript(_SCHEMA)
+    values = (("id", secrets.token_hex(8)), ("hash_key", secrets.token_bytes(32)), ("generation", 0))
+    connection.executemany("INSERT INTO meta VALUES (?, ?)", values)
+    connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
@@ -312,13 +335,15 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         raise LedgerError(f"{path}: the ledger is damaged ({problem}). Restore it from a backup")
 
 
-def _refuse_network(path: Path) -> None:
+def _refuse_network(path: Path, table: Path) -> None:
     """A SQLite file is not safe on a network file system: locks and fsync mean little there."""
     try:
-        mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
+        mounts = [line.split()[1:3] for line in table.read_text().splitlines()]
     except OSError:
         return
-    real = path.resolve()
-    _, kind = max(((m, k) for m, k in mounts if real.is_relative_to(m)), key=lambda mount: len(mount[0]))
+    real, longest, kind = path.resolve(), "", ""
+    for point, system in ((point.replace("\\040", " "), system) for point, system in mounts):
+        if len(point) >= len(longest) and real.is_relative_to(point):  # of two at one point the later one is on top
+            longest, kind = point, system
     if kind in _NETWORK_FILE_SYSTEMS:
         raise LedgerError(f"{path}: on a network file system ({kind}), where SQLite is not safe; use a local disk")

@@ -109,3 +109,14 @@ class Stop:
     cause: str
     message: str
     exit_code: int
+
+    def or_more_urgent(self, other: Stop | None) -> Stop:
+        """Which of two reasons holds, by the order of the exit codes in the contract; ``other`` if they are equal."""
+        return self if other is None or _urgency(self) < _urgency(other) else other
+
+
+_URGENCY = (130, 143, 70, 4, 69, 6)
+
+
+def _urgency(stop: Stop) -> int:
+    return _URGENCY.index(stop.exit_code) if stop.exit_code in _URGENCY else len(_URGENCY)

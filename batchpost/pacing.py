@@ -6,6 +6,7 @@ reads a clock, so tests ask about any instant. :mod:`batchpost.delivery` does th
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from random import Random
 
@@ -94,10 +95,11 @@ class Circuit:
         """A request starts: while open it is the probe."""
         self._probing = self.opened_at is not None
 
-    def record(self, served: bool, now: float) -> None:
-        """Record how an attempt ended."""
+    def record(self, served: bool, now: float, *, began: float) -> None:
+        """Record how an attempt ended; one that ``began`` before the circuit opened is no probe and says nothing."""
         if self.opened_at is not None:
-            self._record_open(served, now)
+            if began >= self.opened_at:
+                self._record_open(served, now)
             return
         if len(self._last) == self._last.maxlen and not self._last[0]:
             self._failures -= 1
@@ -117,7 +119,7 @@ class Circuit:
             self.opened_at = None
             self._last.clear()
             self._in_a_row = self._failures = 0
-        elif self._probing:
+        else:
             self._schedule(now)
         self._probing = False
 
@@ -197,6 +199,7 @@ class Pacing:
         self._random = random
         self._paused_until = quiet_until
         self._pauses = 0
+        self._pause_began = -math.inf
         self._slow = 1.0
         self._calm_since = 0.0
 
@@ -218,20 +221,22 @@ class Pacing:
 
     def finished(self, *, served: bool, latency: float, now: float) -> None:
         """An attempt ended after ``latency`` seconds."""
-        self.circuit.record(served, now)
+        self.circuit.record(served, now, began=now - latency)
         self.in_flight.record(latency)
 
-    def pause(self, seconds: float, now: float) -> Stop | None:
+    def pause(self, seconds: float, now: float, *, began: float) -> Stop | None:
         """Everyone waits ``seconds`` (-1: as long as a backoff says), and goes on more slowly when it happens again.
 
-        Returns why the run ends where the platform asks for more than 15 minutes.
+        ``began`` is when the attempt started that was answered so: replies to what was in flight when the pause began
+        are the same event, not a new one. Returns why the run ends where it is asked to wait more than 15 minutes.
         """
         if seconds > LONGEST_PAUSE:
             return Stop("retry_after", f"The platform asks to wait {seconds:,.0f} s, more than 15 minutes", 69)
         if seconds < 0:
             seconds = 1.0 + backoff(self._pauses, self._random, cap=30.0)
-        if now >= self._paused_until:  # replies that come in during a pause are the same event, not a new one
+        if began >= self._pause_began:
             self._pauses += 1
+            self._pause_began = now
             self._slower(now)
         self._paused_until = max(self._paused_until, now + seconds)
         return None

@@ -76,7 +76,7 @@ class RowQueue:
 
     def more(self) -> bool:
         """Whether rows are left to take; asked once, when no more will be taken."""
-        return bool(self._released or self._aside or self._next_row())
+        return bool(self._released or self._aside or self._next_row() or self._aside)
 
     def add(self, rows: list[Row]) -> None:
         """These rows are claimed: workers may start them."""

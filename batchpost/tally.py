@@ -14,7 +14,8 @@ _NOT_THROUGH = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.REJECTED)
 
 @dataclass(slots=True)
 class Tally:
-    """Settled rows by outcome and reason, requests, replies by status, latencies in milliseconds, sources on hold."""
+    """Settled rows by outcome and reason, requests (all, retries, by second), replies by status, latencies in
+    milliseconds, sources on hold."""
 
     outcomes: dict[Outcome, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
@@ -23,6 +24,19 @@ class Tally:
     http: dict[int, int] = field(default_factory=dict)
     latencies: array[float] = field(default_factory=lambda: array("f"))
     held_pids: set[str] = field(default_factory=set)
+    starts: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def peak(self) -> int:
+        """The most requests started within one second of the clock."""
+        return max(self.starts.values(), default=0)
+
+    def start(self, now: float, *, again: bool) -> None:
+        """Count a request that starts at ``now``."""
+        self.requests += 1
+        self.retried += again
+        second = int(now)
+        self.starts[second] = self.starts.get(second, 0) + 1
 
     @property
     def settled(self) -> int:

@@ -48,7 +48,7 @@ class Verdict(NamedTuple):
     stop: Stop | None = None
 
 
-_LOCK = re.compile(r"lock|concurren|in progress", re.IGNORECASE)
+_LOCK = re.compile(r"(?<![a-z])lock|concurren|in progress", re.IGNORECASE)  # not "blocked"
 _INACTIVE = re.compile(r"inactive|not active|deactivated|disabled", re.IGNORECASE)
 _REASONS = (
     ("lead_not_found", re.compile(r"no lead found|lead not found", re.IGNORECASE)),
@@ -56,6 +56,8 @@ _REASONS = (
     ("missing_field", re.compile(r"is required|missing", re.IGNORECASE)),
     ("invalid_field", re.compile(r"invalid", re.IGNORECASE)),
 )
+_DIGITS = re.compile(r"[0-9]+")  # str.isdigit knows digits that int() does not
+_TAKEN = ("accepted", "unsold")
 _BY_LEAD_STATUS = {"missingField": "missing_field", "invalidField": "invalid_field"}
 _BY_CODE = {404: "not_found", 413: "too_large", 422: "invalid_field"}
 _STOPS = {
@@ -87,7 +89,7 @@ def judge(result: Reply | Fault, row: Row, *, now: datetime | None = None, accep
     if code in _STOPS:
         cause, text = _STOPS[code]
         return Verdict(Action.STOP, stop=Stop(cause, text, 4))
-    if 300 <= code < 400:
+    if code < 400:
         return _redirect(result, row)
     return _refused(result.status, body, message, row, accept_foreign)
 
@@ -120,13 +122,15 @@ def _success(reply: Reply, body: dict[str, Any] | None, message: str, row: Row, 
     data = body.get("data")
     fields = data if isinstance(data, dict) else {}
     lead_status = _text(fields.get("leadStatus"))
-    if body.get("success") is False or body.get("type") == "error" or lead_status in {"rejected", *_BY_LEAD_STATUS}:
+    failed = body.get("success") in (False, "false") or body.get("type") == "error"
+    if failed or lead_status in ("rejected", *_BY_LEAD_STATUS):
         return _refused(reply.status, body, message, row, accept_foreign)
-    if not (_stated_status(body) or body.get("success") is True or body.get("type") == "success" or lead_status):
+    stated = 200 <= _stated_status(body) < 300 or lead_status in _TAKEN
+    if not (stated or body.get("success") is True or body.get("type") == "success"):
         return _no_end("unreadable_reply", "the reply does not say that it succeeded", row, reply.status)
     settlement = Settlement(
         Outcome.DELIVERED,
-        lead_status or _event_reason(fields, row),
+        lead_status if lead_status in _TAKEN else _event_reason(fields, row),
         "",
         reply.status,
         lead_status,
@@ -156,11 +160,11 @@ def _pause(reply: Reply, code: int, row: Row, now: datetime | None) -> Verdict:
 
 def _retry_after(value: str, now: datetime | None) -> float:
     """Seconds of a ``Retry-After`` (RFC 9110, 10.2.3), or -1 where it says nothing usable."""
-    if value.strip().isdigit():
+    if _DIGITS.fullmatch(value.strip()):
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return -1
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
@@ -178,11 +182,12 @@ def _forbidden(message: str, row: Row, status: int) -> Verdict:
 
 
 def _redirect(reply: Reply, row: Row) -> Verdict:
+    """Not an answer (RFC 9110, 15.2 and 15.4): whoever sent it, the request did arrive there."""
     stop = Stop("redirect", f"The platform answered with a redirect ({reply.status}): check base_url", 4)
     if row.repeat is Repeat.FIRES_AGAIN:
         settlement = Settlement(Outcome.UNKNOWN, "redirect", f"HTTP {reply.status}", reply.status)
         return Verdict(Action.STOP, settlement, may_be_applied=True, stop=stop)
-    return Verdict(Action.STOP, stop=stop)
+    return Verdict(Action.STOP, may_be_applied=True, stop=stop)
 
 
 def _refused(status: int, body: dict[str, Any] | None, message: str, row: Row, accept_foreign: bool) -> Verdict:
@@ -218,7 +223,7 @@ def _read(reply: Reply) -> dict[str, Any] | None:
 def _stated_status(body: dict[str, Any] | None) -> int:
     """The body's own ``status``: a string for updates, a number for events, a string in both schemas; 0 if none."""
     status = (body or {}).get("status")
-    if isinstance(status, str) and status.isdigit():
+    if isinstance(status, str) and len(status) == 3 and _DIGITS.fullmatch(status):
         return int(status)
     return status if isinstance(status, int) and not isinstance(status, bool) else 0
 

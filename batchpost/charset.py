@@ -1,0 +1,139 @@
+"""Bytes in whatever encoding → UTF-8, strictly: what does not decode is refused with its line, nothing is replaced."""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+
+from batchpost.errors import InputChanged, InputRefused, UsageError
+from batchpost.rawfile import RawFile
+
+__all__ = ["Charset", "TextStream", "find_charset"]
+
+# The longer marks first: that of UTF-32 begins like that of UTF-16. Unicode standard, 23.8.
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Charset:
+    """An encoding by Python's name for it, and the byte order mark that the file begins with (``b""``: none)."""
+
+    encoding: str
+    mark: bytes = b""
+
+    def __str__(self) -> str:
+        return f"{self.encoding} with a byte order mark" if self.mark else self.encoding
+
+
+def find_charset(head: bytes, stated: str | None, name: str) -> Charset:
+    """The encoding of a file from its first bytes and ``[source] encoding``: UTF-8 unless a byte order mark or the job
+    says otherwise. Raises UsageError for an unknown encoding, InputRefused where mark and job disagree."""
+    wanted = _codec(stated) if stated else ""
+    for mark, encoding in MARKS:
+        if not head.startswith(mark):
+            continue
+        if not encoding.startswith(wanted.removesuffix("-sig")):
+            message = f"begins with the byte order mark of {encoding}, but [source] encoding is {stated!r}"
+            raise InputRefused(name, message, line=1, hint="Remove the setting: the mark says what it is")
+        return Charset(encoding, mark)
+    if wanted in ("utf-16", "utf-32"):
+        hint = f"Say which: [source] encoding = {wanted + '-le'!r} or {wanted + '-be'!r}"
+        raise InputRefused(name, f"has no byte order mark, and {wanted} has two byte orders", line=1, hint=hint)
+    return Charset("utf-8" if wanted in ("", "utf-8-sig") else wanted)
+
+
+def _codec(stated: str) -> str:
+    try:
+        "".encode(stated)  # refuses base64 and the like, which are codecs but no text
+        return codecs.lookup(stated).name
+    except (LookupError, ValueError) as error:
+        message = f"[source] encoding = {stated!r} is no encoding that is known here (utf-8, cp1252, latin-1, …)"
+        raise UsageError(message) from error
+
+
+class TextStream:
+    """A file's text as UTF-8, without its byte order mark. Raises InputRefused at the first byte that does not
+    decode, at a NUL and at a Ctrl-Z that ends the file (the line is named, counted by LF). ``may_state``: whether
+    ``[source] encoding`` is a mend."""
+
+    def __init__(self, raw: RawFile, charset: Charset, name: str, *, may_state: bool = True) -> None:
+        self._raw, self._charset, self._name, self._may_state = raw, charset, name, may_state
+        self._decoder = codecs.getincrementaldecoder(charset.encoding)("strict")
+        self._line = 1
+        self._tail = b""
+        if raw.read(len(charset.mark)) != charset.mark:
+            raise InputChanged(f"{name}: it was rewritten while it was being read")
+
+    def read(self, size: int) -> bytes:
+        """The text of the next ``size`` bytes of the file or more; empty only at the end."""
+        text = b""
+        while not text:
+            chunk = self._raw.read(size)
+            text = self._decode(chunk)
+            if not chunk:
+                break
+        self._check(text)
+        return text
+
+    def _decode(self, chunk: bytes) -> bytes:
+        is_utf8 = self._charset.encoding == "utf-8"
+        if is_utf8:
+            self._refuse_nul(chunk)
+            if chunk.isascii() and chunk and not self._decoder.getstate()[0]:
+                return chunk  # what most exports are is proved without decoding it
+        try:
+            decoded = self._decoder.decode(chunk, final=not chunk)
+            text = chunk if is_utf8 else decoded.encode()
+        except UnicodeError as error:
+            raise self._undecodable(error, chunk) from error
+        if not is_utf8:
+            self._refuse_nul(text)
+        return text
+
+    def _undecodable(self, error: UnicodeError, chunk: bytes) -> InputRefused:
+        before = error.object[: error.start] if isinstance(error, UnicodeDecodeError) else b""
+        line = self._line + before.decode(self._charset.encoding, "replace").count("\n")
+        if not chunk:
+            return InputRefused(self._name, "ends in the middle of a character", line=line, hint="Is it cut off?")
+        hint = 'Save it as UTF-8, or name what it is: [source] encoding = "…"'
+        if not self._may_state:
+            hint = 'Save it as "CSV UTF-8"'
+        elif self._charset.encoding == "utf-8" and _decodes(chunk, "cp1252"):
+            hint = 'It may be Windows text: set [source] encoding = "cp1252", or save it as UTF-8'
+        return InputRefused(self._name, f"the text is not {self._charset.encoding}", line=line, hint=hint)
+
+    def _check(self, text: bytes) -> None:
+        self._line += text.count(b"\n")
+        self._tail = (self._tail + text)[-3:]
+        if not text and self._tail.rstrip(b"\r\n").endswith(b"\x1a"):
+            raise InputRefused(
+                self._name,
+                "ends in a Ctrl-Z character (0x1A), the old end-of-file mark",
+                line=self._line - self._tail[self._tail.rindex(b"\x1a") :].count(b"\n"),
+                hint="Remove that last character",
+            )
+
+    def _refuse_nul(self, text: bytes) -> None:
+        at = text.find(b"\0")
+        if at < 0:
+            return
+        hint = "Is the file damaged, or not text?"
+        for encoding, zeros in (("utf-16-le", text[1:2000:2]), ("utf-16-be", text[:2000:2])):
+            if zeros.count(b"\0") * 2 > len(zeros):
+                hint = f'It looks like UTF-16 without a byte order mark: set [source] encoding = "{encoding}"'
+        line = self._line + text.count(b"\n", 0, at)
+        raise InputRefused(self._name, "has a NUL character", line=line, hint=hint)
+
+
+def _decodes(chunk: bytes, encoding: str) -> bool:
+    try:
+        chunk.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,130 @@
+"""Comparing a plan with the ledger: what was delivered before, what is in doubt, what is older than what went out.
+
+Decides only rows that are still to be sent. The rules are guarantee 6 of the design, told in ``docs/guarantees.md``.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from batchpost.fates import SEND
+from batchpost.job import Job
+from batchpost.ledger import Delivered, LastUpdate, Ledger
+from batchpost.model import Outcome
+from batchpost.plan import Plan
+
+__all__ = ["Correction", "Position", "compare"]
+
+_CHUNK = 500_000
+
+
+class Correction(NamedTuple):
+    """An event delivered before with other money or another date: the row now, and what was delivered."""
+
+    row: int
+    before: Delivered
+
+
+class Position(NamedTuple):
+    """Where this run's rows stand in the order of all updates: the run's sequence number, and its input's content."""
+
+    seq: int
+    content: bytes
+
+
+def compare(plan: Plan, job: Job, ledger: Ledger, position: Position, contents: Sequence[bytes]) -> list[Correction]:
+    """Settle the rows that need no request, mark those in doubt; returns the events whose money or date changed.
+
+    ``contents`` are the content ids of the input's files, in order.
+    """
+    _same_rows(plan, ledger, contents)
+    corrections: list[Correction] = []
+    pending = array("I", plan.pending())
+    for indexes in _chunks(pending):
+        keys = [plan.sendable.key(index) for index in indexes]
+        if job.spec.is_event:
+            corrections += _events(plan, ledger.events(keys), indexes)
+        else:
+            _updates(plan, job, ledger.updates(keys), indexes, position)
+        _doubts(plan, job, ledger.doubts(keys), indexes)
+    return corrections
+
+
+def _chunks(indexes: array[int]) -> Iterator[list[int]]:
+    iterator = iter(indexes)
+    while chunk := list(islice(iterator, _CHUNK)):
+        yield chunk
+
+
+def _same_rows(plan: Plan, ledger: Ledger, contents: Sequence[bytes]) -> None:
+    """Rows of a content that were delivered before under the same job: no key is needed to know them."""
+    codes = plan.fates.codes
+    code = plan.fates.code(Outcome.ALREADY_DELIVERED, "same_row")
+    first = 0
+    for file, content in zip(plan.files, contents, strict=True):
+        bitmap = ledger.delivered_rows(content)
+        for byte, bits in enumerate(bitmap):
+            for bit in range(8) if bits else ():
+                row = first + byte * 8 + bit
+                if bits >> bit & 1 and codes[row] == SEND:
+                    codes[row] = code
+        first += file.rows
+
+
+def _events(plan: Plan, delivered: dict[bytes, Delivered], indexes: list[int]) -> Iterator[Correction]:
+    for index in indexes:
+        before = delivered.get(plan.sendable.key(index))
+        if before is None:
+            continue
+        row = plan.sendable.rows[index]
+        if before.stake != plan.sendable.stake(index):
+            plan.fates.settle(row, Outcome.INVALID, "conflict")
+            yield Correction(row, before)
+        else:
+            same = before.body == plan.sendable.body(index)
+            plan.fates.settle(row, Outcome.ALREADY_DELIVERED, "ledger" if same else "differs")
+
+
+def _updates(plan: Plan, job: Job, last: dict[bytes, LastUpdate], indexes: list[int], position: Position) -> None:
+    """Updates follow one another: only the first one of a lead in this input can find the lead unchanged."""
+    seen: set[bytes] = set()
+    for index in indexes:
+        key, row = plan.sendable.key(index), plan.sendable.rows[index]
+        before = last.get(key)
+        if before is None:
+            continue
+        if _newer(before, row, position):
+            plan.fates.settle(row, Outcome.SKIPPED, "superseded")
+            continue
+        unchanged = before.confirmed and before.body == plan.sendable.body(index)
+        if job.rows.skip_unchanged and unchanged and key not in seen:
+            plan.fates.settle(row, Outcome.ALREADY_DELIVERED, "unchanged")
+        else:
+            seen.add(key)
+
+
+def _newer(before: LastUpdate, row: int, position: Position) -> bool:
+    """Whether the lead's last update stands after this row: in a later run, or further down the same content."""
+    if before.seq > position.seq:
+        return True
+    same_input = before.seq == position.seq or before.content == position.content
+    return same_input and before.row > row
+
+
+def _doubts(plan: Plan, job: Job, doubts: dict[bytes, set[bytes]], indexes: list[int]) -> None:
+    """An operation whose end is not known is sent again only where that is harmless or refused."""
+    if not doubts:
+        return
+    for index in indexes:
+        row = plan.sendable.rows[index]
+        bodies = doubts.get(plan.sendable.key(index))
+        if bodies is None or plan.fates.codes[row] != SEND:
+            continue
+        same = plan.sendable.body(index) in bodies
+        if plan.sendable.fires_again[index] and (same or job.spec.is_event):
+            plan.fates.settle(row, Outcome.UNKNOWN, "in_doubt")
+        elif same:
+            plan.in_doubt.add(row)

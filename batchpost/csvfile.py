@@ -1,0 +1,179 @@
+"""A CSV file as batches of text, checked record by record before polars parses them; and the guard against formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import polars as pl
+
+from batchpost.batch import Batch, BatchDigest, Dialect, Fingerprint, InputFile, blank_nulls, with_last
+from batchpost.charset import Charset, TextStream, find_charset
+from batchpost.csvdialect import Header, as_mended, read_header
+from batchpost.csvgrammar import Block, Blocks, Grammar, Limits
+from batchpost.errors import InputChanged, InputRefused
+from batchpost.job import Source
+from batchpost.rawfile import RawFile, refuse_foreign
+
+__all__ = ["CsvFile", "guard_formula", "unguard_formula"]
+
+HEAD_BYTES = 1 << 20  # the header and the records that show the delimiter must be in it
+FORMULA = r"^('*[=+\-@\t\r])"
+GUARDED = r"^'('*[=+\-@\t\r])"
+
+
+def guard_formula(cells: pl.Expr) -> pl.Expr:
+    """Text with one apostrophe before what a spreadsheet would run: a cell that begins with ``= + - @``, tab or CR
+    (OWASP, CSV injection), or with apostrophes and then one of these, so that the guard can be undone exactly."""
+    return cells.str.replace(FORMULA, "'$1")
+
+
+def unguard_formula(cells: pl.Expr) -> pl.Expr:
+    """The text that :func:`guard_formula` was given."""
+    return cells.str.replace(GUARDED, "$1")
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What is settled about a file before its rows are read."""
+
+    charset: Charset
+    settings: Source
+    header: Header | None  # None for a file of 0 bytes
+    is_to_fix: bool
+
+
+class CsvFile:
+    """One CSV file, read again and again in the same batches; construction reads the header.
+
+    ``[source] encoding, delimiter, quote, header_row, skip_rows`` are not heeded for a ``to_fix.csv`` (``is_to_fix``),
+    whose guarded cells come back as they were. Raises InputRefused for whatever cannot be read soundly.
+    """
+
+    def __init__(self, file: InputFile, settings: Source, limits: Limits | None = None) -> None:
+        self._file, self._limits = file, limits or Limits()
+        self._layout = _layout(file, settings)
+        header = self._layout.header
+        self.columns: tuple[str, ...] = header.columns if header else ()
+        self.dialect: Dialect | None = header.dialect if header else None
+        self.is_to_fix = self._layout.is_to_fix
+        self.unsupported_columns: dict[str, str] = {}
+        self.fingerprint: Fingerprint | None = None
+        if not header:
+            self._refuse_empty("is empty")
+
+    def _refuse_empty(self, message: str) -> None:
+        if self._layout.settings.empty != "ok":
+            hint = 'If that may happen: [source] empty = "ok"'
+            raise InputRefused(self._file.name, message, hint=hint)
+
+    def batches(self, index: int = 0) -> Iterator[Batch]:
+        """The file's batches in order. Raises InputRefused at the first unsound record or character, InputChanged
+        where the header is no longer what it was; a complete pass leaves :attr:`fingerprint`."""
+        rows = 0
+        with RawFile(self._file) as raw:
+            for block, last in with_last(self._blocks(raw)):
+                yield self._batch(block, index, rows, last)
+                rows += block.rows
+            if not rows and self._layout.header:
+                self._refuse_empty("has a header and no rows")
+            self.fingerprint = Fingerprint(self._file.name, raw.sha256, raw.size, rows)
+
+    def _blocks(self, raw: RawFile) -> Iterator[Block]:
+        header, settings = self._layout.header, self._layout.settings
+        stream = TextStream(raw, self._layout.charset, self._file.name, may_state=not self.is_to_fix)
+        text, preamble = b"", header.preamble if header else b""
+        while len(text) < len(preamble) and (more := stream.read(self._limits.block_bytes)):
+            text += more
+        whole = text if len(text) >= len(preamble) else text + b"\n"  # the header may be all there is
+        if not whole.startswith(preamble) or (not header and stream.read(1)):
+            raise InputChanged(f"{self._file.name}: its header changed while it was being read")
+        if not header:
+            return
+        yield from Blocks(
+            stream.read,
+            Grammar(header.dialect.delimiter.encode(), header.dialect.quote.encode()),
+            len(header.columns),
+            name=self._file.name,
+            text=whole[len(preamble) :],
+            line=header.line,
+            ragged=settings.ragged == "reject",
+            limits=self._limits,
+        )
+
+    def _batch(self, block: Block, index: int, before: int, last: bool) -> Batch:
+        digest = BatchDigest(self.columns, last)
+        digest.update(block.text)
+        ragged = tuple(row for row, _, _ in block.ragged)
+        return Batch(index, before + 1, self._parse(block), _lines(block), ragged, digest.value(), last)
+
+    def _parse(self, block: Block) -> pl.DataFrame:
+        """The block's cells. Its grammar is proved by now, so that polars can neither guess nor forgive anything."""
+        assert self.dialect  # noqa: S101 - there are no blocks without a header
+        delimiter = self.dialect.delimiter
+        # polars takes the width from the first record and drops a byte order mark there: both must not be the data's.
+        first = delimiter * (len(self.columns) - 1) + "\n"
+        try:
+            frame = pl.read_csv(
+                first.encode() + _without_ragged(block),
+                has_header=False,
+                schema=dict.fromkeys(self.columns, pl.String),
+                separator=delimiter,
+                quote_char=self.dialect.quote or None,
+                empty_string_is_null=False,
+                infer_schema=False,
+            ).slice(1)
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            raise self._disagreement(block) from error
+        if frame.height != block.rows:
+            raise self._disagreement(block)
+        if self.is_to_fix:
+            frame = frame.with_columns(unguard_formula(pl.all()))
+        return blank_nulls(frame, self._layout.settings.null_values)
+
+    def _disagreement(self, block: Block) -> InputRefused:
+        message = f"the {block.rows:,} rows from here on are read differently by polars"
+        return InputRefused(self._file.name, message, line=block.line, hint="Please report this file")
+
+
+def _layout(file: InputFile, settings: Source) -> _Layout:
+    with RawFile(file) as raw:
+        head = raw.read(HEAD_BYTES)
+    refuse_foreign(head, file.name)
+    mark = find_charset(head, None, file.name)  # our own files, and what spreadsheets make of them, need no setting
+    mended = as_mended(_lenient(head, mark), settings)
+    settings = mended or settings
+    charset = mark if mended else find_charset(head, settings.encoding, file.name)
+    with RawFile(file) as raw:
+        stream = TextStream(raw, charset, file.name, may_state=not mended)
+        text = stream.read(HEAD_BYTES)
+        if text and len(head) < HEAD_BYTES and not text.endswith(b"\n"):
+            text += b"\n"
+    header = read_header(text, file, charset, settings) if text else None
+    return _Layout(charset, settings, header, is_to_fix=bool(mended))
+
+
+def _lenient(head: bytes, charset: Charset) -> bytes:
+    return head[len(charset.mark) :].decode(charset.encoding, "replace").encode()
+
+
+def _without_ragged(block: Block) -> bytes:
+    """The block's text with a blank line in place of each ragged record."""
+    if not block.ragged:
+        return block.text
+    parts, at = [], 0
+    for _, start, end in block.ragged:
+        parts += [block.text[at:start], b"\n"]
+        at = end
+    return b"".join((*parts, block.text[at:]))
+
+
+def _lines(block: Block) -> pl.Series:
+    """The line on which each row of the block starts."""
+    lines = pl.int_range(block.line, block.line + block.rows, dtype=pl.UInt64, eager=True)
+    if not block.folds:
+        return lines.alias("line")
+    further = pl.repeat(0, block.rows + 1, dtype=pl.UInt64, eager=True)
+    rows, extra = zip(*block.folds, strict=True)
+    further = further.scatter([row + 1 for row in rows], list(extra))  # what lies below a folded row moves down
+    return (lines + further.cum_sum().head(block.rows)).alias("line")

@@ -1,0 +1,94 @@
+"""Two runs that could touch the same operations do not run at once.
+
+Locks are ``flock`` on files beside the ledger, so a dead process holds none. Who holds one stands in a file next to it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from batchpost.errors import Locked
+
+__all__ = ["Locks", "holder", "is_held", "operation_locks"]
+
+
+def operation_locks(origin: str, campaigns: Iterable[str], *, is_event: bool) -> list[str]:
+    """What a run must hold: all events of an origin, or the updates of each campaign it reaches."""
+    return [f"events {origin}"] if is_event else [f"updates {origin} {campaign}" for campaign in sorted(campaigns)]
+
+
+class Locks:
+    """The locks of one run, in one folder; a context manager that gives them all back."""
+
+    def __init__(self, folder: Path, *, wait: float = 0.0) -> None:
+        self._folder = folder
+        self._deadline = time.monotonic() + wait
+        self._held: list[FileLock] = []
+
+    def __enter__(self) -> Locks:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for lock in reversed(self._held):
+            _info(Path(lock.lock_file)).unlink(missing_ok=True)
+            lock.release()
+
+    def take(self, name: str, what: str) -> None:
+        """Take a lock, waiting as long as there is time; raises Locked, naming the holder.
+
+        ``what`` is said of the holder's side: "job nightly" or "events of https://…".
+        """
+        path = _path(self._folder, name)
+        lock = FileLock(path, mode=0o600)
+        try:
+            lock.acquire(timeout=max(0.0, self._deadline - time.monotonic()), poll_interval=0.25)
+        except Timeout:
+            held_by = holder(self._folder, name)
+            who = f" (process {held_by['pid']} since {held_by['since']})" if held_by else ""
+            raise Locked(f"Another run holds {what}{who}. Nothing was sent. Wait for it with --wait 2h") from None
+        self._held.append(lock)
+        info = {"pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S"), "name": name}
+        _info(path).write_text(json.dumps(info))
+
+
+def is_held(folder: Path, name: str) -> bool:
+    """Whether a living process holds the lock."""
+    path = _path(folder, name)
+    if not path.exists():
+        return False
+    lock = FileLock(path, mode=0o600)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def holder(folder: Path, name: str) -> dict[str, Any] | None:
+    """``pid`` and ``since`` of the process that holds the lock; None where that is not known."""
+    try:
+        found = json.loads(_info(_path(folder, name)).read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _path(folder: Path, name: str) -> Path:
+    return folder / f"{sha256(name.encode()).hexdigest()[:24]}.lock"
+
+
+def _info(path: Path) -> Path:
+    return path.with_suffix(".json")

@@ -1,0 +1,171 @@
+"""Everything before the first request: which files, what the plan says, which run it is, what the ledger knows.
+
+Used by ``plan`` (which stops here) and by ``run`` (which goes on).
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from hashlib import file_digest
+from pathlib import Path
+
+import polars as pl
+
+from batchpost.compare import Correction, Position, compare
+from batchpost.errors import JobError, NoInput
+from batchpost.fates import SEND
+from batchpost.fold import fold_run
+from batchpost.history import History, replay
+from batchpost.identity import Identity
+from batchpost.job import Job
+from batchpost.jobfile import check_columns
+from batchpost.jobview import config_fingerprint, fingerprint
+from batchpost.journal import sitting_files
+from batchpost.ledger import Ledger, RunRecord
+from batchpost.locks import is_held
+from batchpost.outcomes import ended_frame
+from batchpost.places import Places
+from batchpost.plan import Plan, read_input
+from batchpost.source import InputFile, Reader, find_files, open_input
+from batchpost.targets import Targets
+from batchpost.transport import Origin
+
+__all__ = ["Prepared", "fold_dead_runs", "new_run_id", "open_readers", "prepare"]
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A job ready to be sent, or to be looked at.
+
+    ``run`` is the register's entry (sequence number 0 before it is entered); ``continued`` the unfinished run that
+    this one goes on with; ``ended`` and ``history`` what its journal holds; ``abandoned`` unfinished runs of the job
+    that do not fit this input any more.
+    """
+
+    job: Job
+    at: Places
+    ledger: Ledger
+    targets: Targets
+    readers: tuple[Reader, ...]
+    plan: Plan
+    contents: list[bytes]
+    content: bytes
+    run: RunRecord
+    continued: bool = False
+    ended: pl.DataFrame = field(default_factory=lambda: ended_frame(()))
+    history: History = field(default_factory=History)
+    abandoned: list[RunRecord] = field(default_factory=list)
+    corrections: list[Correction] = field(default_factory=list)
+
+
+def fold_dead_runs(ledger: Ledger, at: Places) -> list[RunRecord]:
+    """Fold what runs that died left in their journals; returns those runs. Raises LedgerError for a damaged one.
+
+    What such a run claimed and did not settle is in doubt from here on, for every run.
+    """
+    dead = []
+    for record in ledger.runs():
+        if record.unfinished and not is_held(at.locks, f"run {record.run_id}"):
+            files = sitting_files(at.run(record.run_id))
+            if len(files) > record.folded:
+                fold_run(ledger, record.run_id, files)
+                dead.append(record)
+    return dead
+
+
+def open_readers(job: Job, finished: Callable[[str], bool], sources: Sequence[str] = ()) -> tuple[Reader, ...]:
+    """The files to read, opened and checked against the job's columns.
+
+    ``finished`` says of a file's SHA-256 whether it was finished before; such files are left out where the job takes
+    new ones only. Raises NoInput, InputRefused, JobError (a column that the input does not have).
+    """
+    files = find_files(job.source, job.workspace, sources)
+    if _takes_new(job, files):
+        files = tuple(file for file in files if not finished(_sha256(file.path)))
+        if not files:
+            raise NoInput("Every file of [source] path was finished before; nothing new has come in")
+    readers = open_input(files, job.source)
+    for reader in readers:
+        if reader.columns and (mistakes := check_columns(job, reader.columns, reader.unsupported_columns)):
+            raise JobError(mistakes)
+    return readers
+
+
+def prepare(
+    job: Job,
+    at: Places,
+    ledger: Ledger,
+    targets: Targets,
+    *,
+    spool: Path,
+    lock_campaigns: Callable[[set[str]], None],
+    new_run: bool = False,
+) -> Prepared:
+    """Read the whole input, find the run that it belongs to, and compare it with the ledger.
+
+    ``lock_campaigns`` is called with the campaigns that updates reach before the ledger is asked.
+    """
+    origin = Origin.parse(job.api.base_url)
+    identity = Identity(ledger.hash_key, str(origin), is_event=job.spec.is_event)
+    scope = (config_fingerprint(job), targets.org_id)
+    readers = open_readers(job, lambda sha: ledger.finished(identity.content(sha, *scope)))
+    plan = read_input(job, readers, identity, spool)
+    targets.check(plan.campaigns)
+    lock_campaigns(plan.campaigns)
+    inputs = tuple(file.sha256 for file in plan.files)
+    run = RunRecord(
+        *(new_run_id(), 0, job.name, "running", fingerprint(job), inputs, job.route, at.test),
+        *(str(at.results), time.time()),
+    )
+    contents = [identity.content(sha, *scope) for sha in inputs]
+    prepared = Prepared(
+        *(job, at, ledger, targets, readers, plan, contents, identity.content("\n".join(inputs), *scope), run)
+    )
+    _find_unfinished(prepared, new_run)
+    # A run that is yet to be entered comes after all others.
+    seq = prepared.run.seq or 1 + max((record.seq for record in ledger.runs()), default=0)
+    prepared.corrections = compare(plan, job, ledger, Position(seq, prepared.content), contents)
+    return prepared
+
+
+def new_run_id() -> str:
+    """An id that sorts by time (UTC)."""
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
+
+
+def _find_unfinished(prepared: Prepared, new_run: bool) -> None:
+    """Go on with the job's unfinished run if it is of the same job and input; any other one is abandoned."""
+    for record in prepared.ledger.runs(prepared.job.name):
+        if not record.unfinished:
+            continue
+        same = (record.fingerprint, record.inputs) == (prepared.run.fingerprint, prepared.run.inputs)
+        if same and not new_run and not prepared.continued:
+            prepared.run, prepared.continued = record, True
+            _take_up(prepared)
+        else:
+            prepared.abandoned.append(record)
+
+
+def _take_up(prepared: Prepared) -> None:
+    """What the journal settled stays settled; rows of a source that was inactive are tried again."""
+    files = sitting_files(prepared.at.run(prepared.run.run_id))
+    prepared.ended = ended_frame(replay(files, prepared.history))
+    fates = prepared.plan.fates
+    for number, outcome, reason in prepared.ended.select("row", "outcome", "reason").iter_rows():
+        if reason != "source_inactive" and fates.codes[number] == SEND:
+            fates.codes[number] = fates.code(outcome, reason)
+
+
+def _takes_new(job: Job, files: Sequence[InputFile]) -> bool:
+    if job.source.take is not None:
+        return job.source.take == "new"
+    one_file = isinstance(job.source.path, str) and len(files) == 1 and (job.workspace / job.source.path).is_file()
+    return not one_file and isinstance(job.source.path, str)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,118 @@
+"""The files that a run leaves: outcomes, to_fix, corrections.
+
+Cells that a spreadsheet would run as a formula are guarded in every CSV.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import IO, Protocol
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batchpost.batch import Batch
+from batchpost.compare import Correction
+from batchpost.csvfile import guard_formula
+from batchpost.files import replaced
+from batchpost.outcomes import OUTCOME_COLUMNS
+
+__all__ = ["TO_FIX_COLUMNS", "CsvTable", "ParquetTable", "Table", "outcome_schema", "to_fix_rows", "write_corrections"]
+
+# Reasons that no mend of the row can help: what was delivered stands, or another one is at it.
+_NO_MEND = ("conflict", "server_duplicate", "locked_elsewhere", "source_inactive")
+TO_FIX_COLUMNS = ("run", "source", "row", "line", "outcome", "reason", "detail")
+
+
+class Table(Protocol):
+    """A file of rows under way."""
+
+    def write(self, frame: pl.DataFrame) -> None:
+        """Append the rows of a frame with always the same columns."""
+
+    def close(self) -> None:
+        """Complete the file."""
+
+
+class CsvTable:
+    """Rows as CSV (RFC 4180, UTF-8), formula-guarded; the header is there even without rows.
+
+    ``numbers`` are columns that hold nothing but our own decimals, where a minus sign is a minus sign.
+    """
+
+    def __init__(self, file: IO[bytes], columns: Sequence[str], numbers: Sequence[str] = ()) -> None:
+        self._file = file
+        self._texts = [name for name in columns if name not in numbers]
+        self._columns = list(columns)
+        header = pl.DataFrame(schema=dict.fromkeys(self._columns, pl.String))
+        header.write_csv(file)
+
+    def write(self, frame: pl.DataFrame) -> None:
+        """Append rows; all columns become text."""
+        text = frame.select(pl.col(self._columns).cast(pl.String).fill_null(""))
+        text.with_columns(guard_formula(pl.col(self._texts))).write_csv(self._file, include_header=False)
+
+    def close(self) -> None:
+        """Nothing is left to write."""
+
+
+class ParquetTable:
+    """Rows as Parquet with the run's facts in the file's own metadata."""
+
+    def __init__(self, file: IO[bytes], schema: pa.Schema, metadata: Mapping[str, str]) -> None:
+        self._columns = schema.names
+        self._schema = schema.with_metadata({f"batchpost.{name}": value for name, value in metadata.items()})
+        self._writer = pq.ParquetWriter(file, self._schema, compression="zstd")
+
+    def write(self, frame: pl.DataFrame) -> None:
+        """Append rows as one row group."""
+        self._writer.write_table(frame.select(self._columns).to_arrow().cast(self._schema))
+
+    def close(self) -> None:
+        """Write the footer."""
+        self._writer.close()
+
+
+def outcome_schema(extra: Sequence[str] = ()) -> pa.Schema:
+    """The Arrow types of ``outcomes.parquet``; ``extra`` are the input's own columns, all text."""
+    kinds = {"row": pa.uint32(), "line": pa.uint64(), "http_status": pa.uint16(), "attempts": pa.uint32()}
+    kinds["latency_ms"] = pa.float64()
+    fields = [(name, kinds.get(name, pa.string())) for name in OUTCOME_COLUMNS]
+    return pa.schema([*fields, *((name, pa.string()) for name in extra)])
+
+
+def to_fix_rows(outcomes: pl.DataFrame, batch: Batch, run_id: str) -> pl.DataFrame:
+    """The rows of a batch that a mend can help: their own columns and text, then the ``batchpost_*`` ones."""
+    mendable = outcomes["outcome"].is_in(["invalid", "rejected"]) & ~outcomes["reason"].is_in(list(_NO_MEND))
+    links = outcomes.select(
+        pl.lit(run_id).alias("batchpost_run"), *(pl.col(name).alias(f"batchpost_{name}") for name in TO_FIX_COLUMNS[1:])
+    )
+    own = batch.frame.select(name for name in batch.frame.columns if not name.startswith("batchpost_"))
+    return own.hstack(links).filter(mendable)
+
+
+def write_corrections(path: Path, corrections: Sequence[Correction], now: pl.DataFrame) -> None:
+    """``corrections.csv``: events delivered before with other money or another date, for the account manager.
+
+    ``now`` has ``number``, ``transaction_id``, ``event_id`` and ``amount`` of these rows.
+    """
+    rows = {row[0]: row[1:] for row in now.select("number", "transaction_id", "event_id", "amount").iter_rows()}
+    entries = []
+    for row, before in corrections:
+        lead, event, amount = rows[row]
+        delivered_on = datetime.fromtimestamp(before.delivered_at, UTC).strftime("%Y-%m-%d")
+        entries.append(
+            (lead, event, before.conversion_id, before.amount, delivered_on, amount, _difference(before.amount, amount))
+        )
+    columns = ("transaction_id", "event_id", "conversion_id", "delivered", "delivered_on", "now", "difference")
+    with replaced(path) as file:
+        table = CsvTable(file, columns, numbers=("delivered", "now", "difference"))
+        table.write(pl.DataFrame(entries, schema=dict.fromkeys(columns, pl.String), orient="row"))
+
+
+def _difference(before: str, now: str | None) -> str:
+    return str(Decimal(now) - Decimal(before)) if before and now else ""

@@ -1,0 +1,191 @@
+"""The one place that knows the whole way: lock, ledger, plan, journal, delivery, fold, results, summary."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from batchpost.errors import InputChanged, JournalError
+from batchpost.files import private_folder
+from batchpost.finish import write_results
+from batchpost.fold import fold_run
+from batchpost.history import History, replay
+from batchpost.job import Job
+from batchpost.journal import create_sitting, sitting_files
+from batchpost.ledger import RunRecord
+from batchpost.locks import Locks, operation_locks
+from batchpost.model import Stop
+from batchpost.outcomes import Ends, ended_frame
+from batchpost.places import open_ledger, places, read_summary
+from batchpost.plan import Plan
+from batchpost.prepare import Prepared, fold_dead_runs, prepare
+from batchpost.runsummary import Run, finished_summary, running_summary, state_of, write_summary
+from batchpost.send import Sitting, send
+from batchpost.summary import exit_code
+from batchpost.tally import Tally
+from batchpost.targets import Targets
+
+__all__ = ["Options", "Watcher", "run_job"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says beyond the job. ``until`` is a monotonic instant, ``wait`` seconds for a lock."""
+
+    limit: float = math.inf
+    until: float = math.inf
+    wait: float = 0.0
+    new_run: bool = False
+    new_ledger: bool = False
+
+
+class Watcher(Protocol):
+    """Who looks on: the terminal, or a log."""
+
+    def planned(self, prepared: Prepared) -> None:
+        """The plan stands; nothing was sent yet. May raise BatchpostError to end the run here."""
+
+    def progress(self, tally: Tally, to_send: int) -> None:
+        """About once a second while sending."""
+
+
+def run_job(job: Job, options: Options, environ: Mapping[str, str], watcher: Watcher) -> dict[str, Any]:
+    """Plan a job and send it, going on with its unfinished run if there is one; returns the summary.
+
+    Raises BatchpostError for what stops it before the first request, and for a disk that takes no results.
+    """
+    at = places(job, environ)
+    targets = Targets(job, environ)
+    with Locks(at.locks, wait=options.wait) as locks:
+        locks.take(f"job {job.name}", f"the job {job.name}")
+        origin = job.api.origin
+        if job.spec.is_event:
+            locks.take(operation_locks(origin, (), is_event=True)[0], f"the events of {origin}")
+        must_exist = job.ledger.must_exist
+        with closing(open_ledger(at, must_exist=must_exist, new_ledger=options.new_ledger)) as ledger:
+            fold_dead_runs(ledger, at)
+            spool = private_folder(at.run("next")) / "plan.arrow"
+            try:
+                prepared = prepare(
+                    *(job, at, ledger, targets),
+                    spool=spool,
+                    lock_campaigns=lambda campaigns: _lock_campaigns(locks, job, campaigns),
+                    new_run=options.new_run,
+                )
+                watcher.planned(prepared)
+                run = _enter(prepared)
+            finally:
+                spool.unlink(missing_ok=True)
+            locks.take(f"run {run.record.run_id}", f"the run {run.record.run_id}")
+            return _sit(run, options, watcher)
+
+
+def _lock_campaigns(locks: Locks, job: Job, campaigns: set[str]) -> None:
+    if not job.spec.is_event:
+        for name in operation_locks(job.api.origin, campaigns, is_event=False):
+            locks.take(name, name)
+
+
+def _enter(prepared: Prepared) -> Run:
+    """Enter the run into the register, give up the ones that do not fit any more, and lay out its folders."""
+    for old in prepared.abandoned:
+        _close_books(prepared, old)
+        prepared.ledger.end_run(old.run_id, "abandoned", old.exit_code)
+    if not prepared.continued:
+        prepared.run = prepared.ledger.begin_run(prepared.run)
+    run_id = prepared.run.run_id
+    folder = private_folder(prepared.at.run(run_id))
+    prepared.plan.spool = prepared.plan.spool.replace(folder / "plan.arrow")
+    prepared.plan.save(folder)
+    results = private_folder(prepared.at.results / run_id)
+    return Run(prepared, prepared.run, folder, results, earlier=read_summary(results) or {})
+
+
+def _close_books(prepared: Prepared, old: RunRecord) -> None:
+    """Results for a run that died and will not be continued, from what it left; not its to_fix.csv, as its input may
+    be another by now."""
+    folder = prepared.at.run(old.run_id)
+    if old.state == "running" and (folder / "fates.bin").exists():
+        history = History()
+        ended = ended_frame(replay(sitting_files(folder), history))
+        ends = Ends(ended, history.open, "crashed")
+        results = private_folder(prepared.at.results / old.run_id)
+        written = write_results(results, old.run_id, prepared.job, Plan.load(folder), (), ends, ())
+        books = {"rows": written.books.rows_part(), "reasons": dict(written.books.reasons)}
+        write_summary(results, {**(read_summary(results) or {}), "state": "crashed", **books})
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sit(run: Run, options: Options, watcher: Watcher) -> dict[str, Any]:
+    prepared = run.prepared
+    to_send = prepared.plan.to_send
+    file = create_sitting(run.folder)
+
+    def watch(tally: Tally) -> None:
+        write_summary(run.results, running_summary(run, tally))
+        watcher.progress(tally, to_send)
+
+    quiet = max(0.0, _last_write(run.folder) + 1.1 - time.time()) if prepared.continued else 0.0
+    sitting = Sitting(
+        _header(prepared),
+        watch,
+        rows=options.limit,
+        until=options.until,
+        quiet_until=time.monotonic() + min(quiet, 1.1),
+    )
+    prepared.ledger.end_run(run.record.run_id, "running", None)
+    try:
+        run.stop, run.tally = send(prepared, file, str(run.folder), sitting)
+    except (JournalError, InputChanged) as error:
+        run.stop = Stop("disk" if isinstance(error, JournalError) else "input_changed", str(error), error.exit_code)
+    return _finish(run)
+
+
+def _last_write(folder: Path) -> float:
+    """When the run last wrote to its journal (Unix seconds): no request of it started later than that."""
+    return max((file.stat().st_mtime for file in sitting_files(folder)[:-1]), default=0.0)
+
+
+def _header(prepared: Prepared) -> dict[str, object]:
+    job, plan = prepared.job, prepared.plan
+    rows = [file.rows for file in plan.files]
+    return {
+        "run_id": prepared.run.run_id,
+        "job": job.name,
+        "seq": prepared.run.seq,
+        "is_event": job.spec.is_event,
+        "fires_again": job.spec.is_event or job.api.redistributes,
+        "input": prepared.content.hex(),
+        "contents": [(content.hex(), count) for content, count in zip(prepared.contents, rows, strict=True)],
+    }
+
+
+def _finish(run: Run) -> dict[str, Any]:
+    """Results, then the ledger, then the summary: each is right on its own if the next one fails."""
+    prepared, run_id = run.prepared, run.record.run_id
+    files = sitting_files(run.folder)
+    history = History()
+    ended = ended_frame(replay(files, history))
+    cause = run.stop.cause if run.stop else "finished"
+    ends = Ends(ended, history.open, cause, frozenset(run.tally.held_pids))
+    arguments = (run.results, run_id, prepared.job, prepared.plan)
+    try:
+        written = write_results(*arguments, prepared.readers, ends, prepared.corrections)
+    except InputChanged:
+        written = write_results(*arguments, (), ends, prepared.corrections)
+        written.to_fix = None
+    finished = [file.path not in written.unfinished for file in prepared.plan.files]
+    fold_run(prepared.ledger, run_id, files, finished=finished if run.stop is None else ())
+    code = exit_code(written.books, *([run.stop.exit_code] if run.stop else []))
+    prepared.ledger.end_run(run_id, state_of(run.stop), code)
+    summary = finished_summary(run, written, ended, history, code)
+    write_summary(run.results, summary)
+    if run.stop is None:
+        shutil.rmtree(run.folder)
+    return summary

@@ -1,0 +1,169 @@
+"""``summary.json`` of one run: renewed while it goes, complete at its end."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from batchpost.files import replaced
+from batchpost.finish import Written
+from batchpost.history import History
+from batchpost.ledger import RunRecord
+from batchpost.model import Outcome, Stop
+from batchpost.prepare import Prepared
+from batchpost.summary import Books, percentiles, plain
+from batchpost.tally import Tally
+
+__all__ = ["Run", "finished_summary", "running_summary", "state_of", "write_summary"]
+
+
+@dataclass(slots=True)
+class Run:
+    """One run under way: what is known of it from its start to its summary.
+
+    ``folder`` is its private one (journal, spool), ``earlier`` the summary that an earlier sitting left.
+    """
+
+    prepared: Prepared
+    record: RunRecord
+    folder: Path
+    results: Path
+    started: float = field(default_factory=time.monotonic)
+    earlier: dict[str, Any] = field(default_factory=dict)
+    stop: Stop | None = None
+    tally: Tally = field(default_factory=Tally)
+
+
+def state_of(stop: Stop | None) -> str:
+    """The state of a run that ended: by a signal it is interrupted, by anything else stopped."""
+    if stop is None:
+        return "finished"
+    return "interrupted" if stop.exit_code in (130, 143) else "stopped"
+
+
+def running_summary(run: Run, tally: Tally) -> dict[str, Any]:
+    """The summary of a run that is still going: what is settled so far, the rest as not attempted."""
+    books = Books()
+    left = run.prepared.plan.to_send - tally.settled
+    for (outcome, reason), count in run.prepared.plan.fates.counts().items():
+        if outcome:
+            books.rows[outcome] += count
+            books.reasons[reason] += count
+    books.rows.update({outcome.value: count for outcome, count in tally.outcomes.items()})
+    books.reasons.update(tally.reasons)
+    books.rows[Outcome.NOT_ATTEMPTED] += left
+    return {
+        **_facts(run, "running"),
+        "rows": books.rows_part(),
+        "reasons": {**books.reasons, **({"under_way": left} if left else {})},
+        **_sending(run, tally, tally.requests, tally.retried),
+    }
+
+
+def finished_summary(run: Run, written: Written, ended: pl.DataFrame, history: History, code: int) -> dict[str, Any]:
+    """The summary of a run at the end of a sitting; requests are those of all its sittings."""
+    sent = int(ended["attempts"].sum()) + sum(row.attempts for row in history.open.values())
+    rows_sent = ended.height + sum(row.attempts > 0 for row in history.open.values())
+    books = written.books
+    return {
+        **_facts(run, state_of(run.stop)),
+        "stopped_by": run.stop.cause if run.stop else None,
+        "exit_code": code,
+        "rows": books.rows_part(),
+        "reasons": dict(sorted(books.reasons.items())),
+        "money": books.money_part(),
+        **_sending(run, run.tally, sent, sent - rows_sent),
+        "source": _source(run, written),
+        "to_fix": written.to_fix,
+        "corrections": written.corrections,
+        "finished_at": _now(),
+        "next": _next(run, books, written),
+        "message": run.stop.message if run.stop else "",
+    }
+
+
+def write_summary(folder: Path, summary: dict[str, Any]) -> None:
+    """Put the summary in place, whole; raises OSError."""
+    with replaced(folder / "summary.json") as file:
+        file.write(json.dumps(summary, indent=2).encode() + b"\n")
+
+
+def _facts(run: Run, state: str) -> dict[str, Any]:
+    prepared = run.prepared
+    ledger = prepared.ledger
+    return {
+        "run_id": run.record.run_id,
+        "job": prepared.job.name,
+        "job_file": str(prepared.job.path),
+        "test": prepared.at.test,
+        "route": prepared.job.route,
+        "state": state,
+        "stopped_by": None,
+        "exit_code": None,
+        "continued": prepared.continued,
+        "abandoned": [record.run_id for record in prepared.abandoned],
+        "tolerated": 0,
+        "outstanding": _outstanding(run),
+        "ledger": {"id": ledger.id, "generation": ledger.generation},
+        "started_at": run.earlier.get("started_at") or _now(),
+        "duration_s": round(run.earlier.get("duration_s", 0.0) + time.monotonic() - run.started, 3),
+    }
+
+
+def _sending(run: Run, tally: Tally, sent: int, retried: int) -> dict[str, Any]:
+    seconds = time.monotonic() - run.started
+    http = Counter({str(status): count for status, count in tally.http.items()})
+    http.update(run.earlier.get("http", {}))
+    return {
+        "requests": {"sent": sent, "retried": retried},
+        "http": dict(sorted(http.items())),
+        "latency_ms": percentiles(tally.latencies),
+        "rate": {
+            "target": run.prepared.job.delivery.rate,
+            "mean": round(tally.requests / seconds, 2) if seconds > 0 else 0.0,
+            "peak": tally.peak,
+        },
+    }
+
+
+def _outstanding(run: Run) -> dict[str, int]:
+    """Operations of this job's earlier runs whose end is still unknown, by run."""
+    own = {record.run_id for record in run.prepared.ledger.runs(run.record.job)} - {run.record.run_id}
+    return {run_id: count for run_id, count in run.prepared.ledger.open_doubts().items() if run_id in own}
+
+
+def _source(run: Run, written: Written) -> list[dict[str, Any]]:
+    return [
+        {
+            "path": file.path, "sha256": file.sha256, "bytes": file.bytes, "rows": file.rows,
+            "money": {name: plain(total) for name, total in written.money_by_source.get(file.path, {}).items()},
+        }
+        for file in run.prepared.plan.files
+    ]
+
+
+def _next(run: Run, books: Books, written: Written) -> str:
+    """The command to type next; empty where nothing is left to do."""
+    job, run_id = run.prepared.job.path, run.record.run_id
+    if run.stop is not None:
+        return f"batchpost run {job}"
+    if books.rows[Outcome.FAILED]:
+        return f"batchpost retry {run_id}"
+    if books.rows[Outcome.UNKNOWN]:
+        return f"batchpost export {run_id} --only unknown"
+    if written.to_fix:
+        return f"batchpost run {job} --source {run.results / 'to_fix.csv'}"
+    if books.rows[Outcome.INVALID] or books.rows[Outcome.REJECTED]:
+        return f"batchpost export {run_id} --only invalid,rejected"
+    return ""
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

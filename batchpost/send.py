@@ -1,0 +1,138 @@
+"""The sending of one sitting: event loop, signals, transports, delivery."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from random import Random
+
+import anyio
+import anyio.to_thread
+
+from batchpost.delivery import Delivery, Limits
+from batchpost.feed import rows_to_send
+from batchpost.job import Job
+from batchpost.journal import Journal, LogFile
+from batchpost.lane import open_transports
+from batchpost.model import Stop
+from batchpost.pacing import Pacing
+from batchpost.prepare import Prepared
+from batchpost.tally import Tally
+from batchpost.transport import Origin
+
+__all__ = ["Sitting", "limits_of", "send"]
+
+_SIGNALS = {signal.SIGINT: ("SIGINT", 130), signal.SIGTERM: ("SIGTERM", 143)}
+
+
+@dataclass(frozen=True, slots=True)
+class Sitting:
+    """What is particular to one sitting.
+
+    ``rows`` bounds the rows to send, ``until`` is the monotonic instant after which nothing starts, ``quiet_until``
+    the one before which nothing does. ``watch`` is called about once a second with the tally so far.
+    """
+
+    header: dict[str, object]
+    watch: Callable[[Tally], None]
+    rows: float = math.inf
+    until: float = math.inf
+    quiet_until: float = 0.0
+
+
+def limits_of(job: Job, sitting: Sitting) -> Limits:
+    """The bounds of a sitting, from ``[delivery]`` and the command line."""
+    most, share = math.inf, 1.0
+    if isinstance(job.delivery.max_failures, str):
+        share = float(job.delivery.max_failures.removesuffix("%")) / 100
+    else:
+        most = job.delivery.max_failures
+    return Limits(
+        concurrency=job.delivery.concurrency,
+        max_attempts=job.delivery.max_attempts,
+        max_failures=most,
+        failure_share=share,
+        rows=sitting.rows,
+        drain=job.delivery.drain,
+        until=sitting.until,
+        accept_foreign=job.rows.foreign_duplicates == "accept",
+    )
+
+
+def send(prepared: Prepared, file: LogFile, name: str, sitting: Sitting) -> tuple[Stop | None, Tally]:
+    """Send what is to be sent and record it; returns why it ended early, if it did, and what it counted.
+
+    Raises JournalError and InputChanged. The journal is complete and on disk in any case that the disk allows.
+    """
+    uvloop = find_spec("uvloop") is not None
+    return anyio.run(_send, prepared, file, name, sitting, backend_options={"use_uvloop": uvloop})
+
+
+async def _send(prepared: Prepared, file: LogFile, name: str, sitting: Sitting) -> tuple[Stop | None, Tally]:
+    job = prepared.job
+    journal = Journal(file, run_blocking=_in_thread, name=name)
+    journal.begin(sitting.header)
+    random = Random()  # noqa: S311 - spreads retries, guards nothing
+    async with open_transports(
+        Origin.parse(job.api.base_url),
+        count=job.delivery.concurrency,
+        timeout=job.delivery.timeout,
+        proxy=job.api.proxy,
+        ca_file=str(job.workspace / job.api.ca_file) if job.api.ca_file else None,
+    ) as lanes:
+        delivery = Delivery(
+            rows=rows_to_send(prepared.plan, prepared.readers, job, target=prepared.targets),
+            lanes=list(lanes),
+            journal=journal,
+            pacing=Pacing(job.delivery.rate, job.delivery.concurrency, random, quiet_until=sitting.quiet_until),
+            limits=limits_of(job, sitting),
+            clock=time.monotonic,
+            wall=time.time,
+            random=random,
+            on_unauthorized=prepared.targets.renewed,
+        )
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_heed_signals, delivery)
+                tasks.start_soon(_report, delivery, sitting.watch)
+                stop = await delivery.run()
+                tasks.cancel_scope.cancel()
+            stop = stop or _held(delivery.tally)
+            journal.over(stop.cause if stop else "finished", stop.exit_code if stop else 0)
+        finally:
+            journal.close()
+    return stop, delivery.tally
+
+
+def _held(tally: Tally) -> Stop | None:
+    if not tally.held_pids:
+        return None
+    names = ", ".join(sorted(pid or "organic" for pid in tally.held_pids))
+    return Stop("source_inactive", f"The platform says that these sources are inactive: {names}", 4)
+
+
+async def _in_thread(call: Callable[[], None]) -> None:
+    await anyio.to_thread.run_sync(call)
+
+
+async def _heed_signals(delivery: Delivery) -> None:
+    """The first signal ends the run in order; the second at once: the journal is on the safe side of both."""
+    asked = False
+    with anyio.open_signal_receiver(*_SIGNALS) as signals:
+        async for number in signals:
+            name, code = _SIGNALS[number]
+            if asked:
+                os._exit(code)
+            asked = True
+            delivery.stop(Stop("interrupted", f"Stopped by {name}", code))
+
+
+async def _report(delivery: Delivery, watch: Callable[[Tally], None]) -> None:
+    while True:
+        watch(delivery.tally)
+        await anyio.sleep(1)

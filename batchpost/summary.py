@@ -1,0 +1,82 @@
+"""``summary.json``: the books of a run and how it went, from its start to its end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import polars as pl
+
+from batchpost.model import Outcome
+
+__all__ = ["Books", "exit_code", "percentiles", "plain"]
+
+_TROUBLE = (Outcome.INVALID, Outcome.REJECTED, Outcome.FAILED)
+_BY_PRIORITY = (130, 143, 70, 4, 69, 6, 3, 1, 0)
+
+
+@dataclass(slots=True)
+class Books:
+    """Rows by outcome and by reason, and money by field and outcome: exact decimals."""
+
+    rows: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    money: dict[str, dict[str, Decimal]] = field(default_factory=dict)
+
+    def add(self, outcomes: pl.DataFrame) -> None:
+        """Take in rows: columns ``outcome``, ``reason`` and any ``money_<field>``."""
+        for outcome, reason, count in outcomes.group_by("outcome", "reason").len().iter_rows():
+            self.rows[outcome] += count
+            self.reasons[reason] += count
+        for name in (name for name in outcomes.columns if name.startswith("money_")):
+            totals = self.money.setdefault(name.removeprefix("money_"), {})
+            for outcome, total in outcomes.group_by("outcome").agg(pl.col(name).sum()).iter_rows():
+                totals[outcome] = totals.get(outcome, Decimal(0)) + total
+
+    @property
+    def read(self) -> int:
+        """Rows read: every one of them has exactly one outcome."""
+        return sum(self.rows.values())
+
+    def rows_part(self) -> dict[str, int]:
+        """``summary.rows``: every outcome, also those of no row."""
+        return {"read": self.read, **{outcome.value: self.rows[outcome.value] for outcome in Outcome}}
+
+    def money_part(self) -> dict[str, dict[str, str]]:
+        """``summary.money``: exact decimals as text, the sum over all rows under ``read``."""
+        return {
+            name: {
+                "read": plain(sum(totals.values(), Decimal(0))),
+                **{outcome.value: plain(totals.get(outcome.value, Decimal(0))) for outcome in Outcome},
+            }
+            for name, totals in self.money.items()
+        }
+
+
+def plain(amount: Decimal) -> str:
+    """A decimal with at least two places and no zeros behind them."""
+    text = f"{amount:.9f}".rstrip("0")
+    whole, _, places = text.partition(".")
+    return f"{whole}.{places:0<2}"
+
+
+def exit_code(books: Books, *stops: int) -> int:
+    """The exit code of a run: of all that hold, the first in the contract's order. ``stops`` are those of its ends."""
+    held = {0, *stops}
+    if books.rows[Outcome.UNKNOWN]:
+        held.add(3)
+    if any(books.rows[outcome] for outcome in _TROUBLE) or books.reasons["not_a_conversion"]:
+        held.add(1)
+    return next(code for code in _BY_PRIORITY if code in held)
+
+
+def percentiles(values: Iterable[float]) -> dict[str, float]:
+    """``summary.latency_ms``: p50, p95, p99 (nearest rank) and max, milliseconds; empty where nothing was sent."""
+    ordered = sorted(values)
+    if not ordered:
+        return {}
+    shares: Sequence[tuple[str, float]] = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
+    ranked = {name: round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1) for name, share in shares}
+    return {**ranked, "max": round(ordered[-1], 1)}

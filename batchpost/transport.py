@@ -1,0 +1,280 @@
+"""One request out, one complete reply or one of two faults back: what every way of sending has in common.
+
+What counts after a fault is whether bytes of the request may have left this machine. It is read off what was done to
+the socket, never off the name of another library's exception: those report a dropped connection as a connect error.
+The ways themselves: :mod:`batchpost.lane`, a bare connection on asyncio, and :mod:`batchpost.proxied`, through httpx.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import socket
+import ssl
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from batchpost import __version__
+from batchpost.errors import UsageError
+from batchpost.model import Reply, Target
+
+__all__ = [
+    "MAX_BODY",
+    "MAX_IDLE",
+    "Heads",
+    "MaybeSent",
+    "NotSent",
+    "Origin",
+    "Stage",
+    "Transport",
+    "TransportFault",
+    "causes",
+    "complete_reply",
+    "connect_fault",
+    "header_map",
+    "tls_context",
+]
+
+MAX_BODY = 1_000_000  # bytes of a reply's body, decoded
+MAX_IDLE = 30.0  # seconds after which a kept-alive connection is not trusted any more
+USER_AGENT = f"batchpost/{__version__}"
+
+_BASE_URL = re.compile(r"https?://[!-~]+", re.IGNORECASE)
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
+# An absolute path of RFC 3986 characters, without the segments "." and ".." that servers and clients resolve away.
+_PATH = re.compile(r"(/(?!\.{1,2}(/|\Z))([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)+")
+_VISIBLE = re.compile(r"[!-~]+")
+_WINDOW_BITS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}  # some servers' deflate lacks the zlib wrapper
+
+
+class TransportFault(Exception):
+    """An attempt without a complete reply.
+
+    ``kind`` is a short code, ``detail`` half a sentence for a person; neither holds a URL path, a token, a body or
+    text that came from the other side.
+    """
+
+    def __init__(self, kind: str, detail: str) -> None:
+        self.kind, self.detail = kind, detail
+        super().__init__(f"{kind}: {detail}")
+
+
+class NotSent(TransportFault):
+    """Not one byte of the request was handed to the socket.
+
+    Kinds: ``dns connect_refused connect_failed connect_timeout tls proxy closed``.
+    """
+
+
+class MaybeSent(TransportFault):
+    """Bytes of the request were handed to the socket, and no complete reply came.
+
+    Kinds: ``timeout``; ``dropped`` before the reply's head was complete, ``incomplete`` after; ``garbage``, not HTTP.
+    """
+
+
+class Transport(Protocol):
+    """One keep-alive connection, one request at a time."""
+
+    async def post(self, target: Target, body: bytes, *, max_idle: float = MAX_IDLE) -> Reply:
+        """Send one request and read its whole reply, within one deadline from connecting to the last byte.
+
+        A connection idle for more than ``max_idle`` seconds is replaced first. Raises NotSent or MaybeSent, and
+        ValueError for a target that cannot stand in a request head. Cancelled, it closes the connection.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connection; a later post opens a new one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where requests go (RFC 6454). ``host`` is lower-case, an IPv6 address without its brackets."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, base_url: str) -> Origin:
+        """The origin of a base URL; raises ValueError for whatever else there is in it (path, query, user, ...)."""
+        if not _BASE_URL.fullmatch(base_url):
+            raise ValueError("must be https:// or http:// and a host name, without blanks")
+        parts = urlsplit(base_url)
+        if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
+            raise ValueError("must be a scheme, a host and at most a port: no user, path or query")
+        host = parts.hostname or ""
+        if not (_is_ipv6(host) if ":" in host else _HOST.fullmatch(host)):
+            raise ValueError("has no valid host name")
+        port = parts.port  # raises ValueError itself where it is not a port
+        return cls(parts.scheme, host, (443 if parts.scheme == "https" else 80) if port is None else port)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the host is this machine by its very name: localhost, 127.0.0.0/8 or ::1."""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def authority(self) -> str:
+        """The Host header: without the port where it is the scheme's own (RFC 9110, 7.2)."""
+        usual = (self.scheme, self.port) in (("https", 443), ("http", 80))
+        return self._bracketed if usual else f"{self._bracketed}:{self.port}"
+
+    @property
+    def _bracketed(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self._bracketed}:{self.port}"
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return "%" not in host
+
+
+class Heads:
+    """Request heads of one origin, ready but for the body's length, built once for each target."""
+
+    def __init__(self, origin: Origin, user_agent: str = USER_AGENT) -> None:
+        self.origin, self._user_agent = origin, user_agent
+        self._built: dict[Target, bytes] = {}
+
+    def of(self, target: Target) -> bytes:
+        """The head up to and including ``Content-Length: ``. Raises ValueError, without the value, for a path or token
+        that could end a line or change the path."""
+        head = self._built.get(target)
+        if head is None:
+            lines = [f"POST {target.path} HTTP/1.1", *(f"{name}: {value}" for name, value in self.fields(target))]
+            head = self._built[target] = ("\r\n".join(lines) + "\r\nContent-Length: ").encode("ascii")
+        return head
+
+    def fields(self, target: Target) -> list[tuple[str, str]]:
+        """The header fields but Content-Length, in the order sent. Raises ValueError as :meth:`of` does."""
+        if not _PATH.fullmatch(target.path):
+            raise ValueError("a request path must be absolute, percent-encoded and without dot segments")
+        if target.token and not _VISIBLE.fullmatch(target.token):
+            raise ValueError("a token must be visible ASCII characters without blanks")
+        fields = [
+            ("Host", self.origin.authority),
+            ("User-Agent", self._user_agent),
+            ("Accept", "application/json"),
+            ("Accept-Encoding", "identity"),
+            ("Content-Type", "application/json"),
+        ]
+        return [*fields, ("Authorization", f"Bearer {target.token}")] if target.token else fields
+
+
+def tls_context(ca_file: str | None = None) -> ssl.SSLContext:
+    """Verifying TLS of 1.2 or later, with the system's authorities and those of ``ca_file`` (PEM).
+
+    Raises UsageError for a file that cannot be read or holds no certificate.
+    """
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(ca_file)
+        except OSError as error:  # SSLError is one
+            reason = "no certificate in it" if isinstance(error, ssl.SSLError) else _os_reason(error)
+            raise UsageError(f"ca_file {ca_file}: {reason}") from None
+    return context
+
+
+def header_map(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Header fields by lower-case name; of those with one name the first counts, as none that we read is a list."""
+    headers: dict[str, str] = {}
+    for name, value in pairs:
+        headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+    return headers
+
+
+def complete_reply(status: int, headers: dict[str, str], raw: bytes) -> Reply:
+    """The reply to a message read to its end. ``raw`` is the body as it came; one longer than MAX_BODY may be cut off
+    anywhere behind that. Decoding stops at MAX_BODY, so that a small body cannot fill the memory."""
+    if len(raw) > MAX_BODY:
+        return Reply(status, headers, b"", oversized=True)
+    if not raw or "content-encoding" not in headers:
+        return Reply(status, headers, raw)
+    encoding = headers["content-encoding"].strip().lower()
+    if encoding in ("", "identity"):
+        return Reply(status, headers, raw)
+    attempts = (_inflated(raw, bits) for bits in _WINDOW_BITS.get(encoding, ()))
+    body = next((decoded for decoded in attempts if decoded is not None), None)
+    if body is None:
+        return Reply(status, headers, b"", garbled=True)
+    oversized = len(body) > MAX_BODY
+    return Reply(status, headers, b"" if oversized else body, oversized)
+
+
+def _inflated(raw: bytes, window_bits: int) -> bytes | None:
+    decoder = zlib.decompressobj(window_bits)
+    try:
+        body = decoder.decompress(raw, MAX_BODY + 1)
+    except zlib.error:
+        return None
+    whole = decoder.eof and not decoder.unused_data
+    return body if whole or len(body) > MAX_BODY else None
+
+
+class Stage(IntEnum):
+    """How far an attempt got; from SENDING on, bytes of the request may have left."""
+
+    RESOLVING = 0
+    CONNECTING = 1
+    PROXY = 2
+    HANDSHAKE = 3
+    SENDING = 4
+    READING_BODY = 5
+
+
+def connect_fault(errors: Iterable[BaseException], stage: Stage) -> NotSent:
+    """What kept a connection from coming about, in our own words: the first of ``errors`` that says something, or else
+    the ``stage`` where it ended."""
+    for cause in errors:
+        match cause:
+            case TimeoutError():
+                return NotSent("connect_timeout", "no connection in time")
+            case socket.gaierror():
+                return NotSent("dns", "the host name cannot be resolved")
+            case ssl.SSLCertVerificationError():
+                return NotSent("tls", f"certificate verify failed: {cause.verify_message}")
+            case ssl.SSLError():
+                reason = getattr(cause, "reason", None) or "unexpected end"
+                return NotSent("tls", f"TLS handshake failed: {reason.replace('_', ' ').lower()}")
+            case ConnectionRefusedError():
+                return NotSent("connect_refused", "connection refused")
+            case OSError(errno=int()) if stage is not Stage.HANDSHAKE:
+                return NotSent("connect_failed", _os_reason(cause))
+    if stage is Stage.HANDSHAKE:
+        return NotSent("tls", "TLS handshake failed: the connection was closed")
+    if stage is Stage.PROXY:
+        return NotSent("proxy", "the proxy did not open a tunnel")
+    return NotSent("connect_failed", "no connection")
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and all that it was raised from; not its context, which may be an older fault of the caller's."""
+    yield error
+    for inner in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
+        yield from causes(inner)
+    if error.__cause__ is not None:
+        yield from causes(error.__cause__)
+
+
+def _os_reason(error: OSError) -> str:
+    return os.strerror(error.errno).lower() if error.errno else "input/output error"
