@@ -30,5 +30,7 @@ def member(key: str, literal: pl.Expr) -> pl.Expr:
 
 
 def json_object(members: Sequence[pl.Expr]) -> pl.Expr:
-    """The object of at least one member, in their order; null ones are left out."""
-    return pl.concat_str(pl.lit("{"), pl.concat_str(members, separator=",", ignore_nulls=True), pl.lit("}"))
+    """The object of the members, in their order; null ones are left out."""
+    # Not concat_str(ignore_nulls=True): that looks at each cell one by one, and takes twice as long.
+    listed = [pl.concat_str(one, pl.lit(",")).fill_null("") for one in members]
+    return pl.concat_str(pl.lit("{"), pl.concat_str(listed).str.strip_suffix(","), pl.lit("}"))
