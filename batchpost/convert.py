@@ -16,8 +16,19 @@ from batchpost.job import FieldSource
 from batchpost.payload import json_string, quoted
 from batchpost.routes import FieldType
 
-__all__ = ["CONVERTERS", "EXACT", "TOTAL_LIKE", "Conversion", "Wanted", "broken", "constant", "first_reason"]
+__all__ = [
+    "CAMPAIGN",
+    "CONVERTERS",
+    "EXACT",
+    "TOTAL_LIKE",
+    "Conversion",
+    "Wanted",
+    "broken",
+    "constant",
+    "first_reason",
+]
 
+CAMPAIGN = "[api] campaign_id"  # the name of a campaign's column among the fields, and in messages
 EXACT = pl.Decimal(38, 9)  # money in the books: exact for every amount that passes
 
 _STATES = """AL Alabama, AK Alaska, AZ Arizona, AR Arkansas, CA California, CO Colorado, CT Connecticut, DE Delaware,
@@ -37,7 +48,7 @@ _YES, _NO = ("true", "yes", "y", "1"), ("false", "no", "n", "0")
 
 # Fields that name something: no line breaks in them, and nothing that a spreadsheet has rounded. A bare "12e5" may be
 # an id in hex; with a sign or a decimal point it is a number that lost its digits.
-_IDENTIFIERS = {"transaction_id", "event_id", "pid", "clid", "external_clickid", "[api] campaign_id"}
+_IDENTIFIERS = {"transaction_id", "event_id", "pid", "clid", "external_clickid", CAMPAIGN}
 _SCIENTIFIC = r"^[+-]?[0-9]+(?:[.,][0-9]+[eE][+-]?|[eE][+-])[0-9]+$"
 _EXCEL_ERROR = r"^#(?:N/A|REF!|VALUE!|DIV/0!|NAME\?|NULL!|NUM!)$"
 _CONTROL = r"[\p{Cc}&&[^\t\r\n]]"

@@ -9,14 +9,12 @@ from __future__ import annotations
 import polars as pl
 import polars.selectors as cs
 
-from batchpost.convert import CONVERTERS, Conversion, Wanted, broken, constant
+from batchpost.convert import CAMPAIGN, CONVERTERS, Conversion, Wanted, broken, constant
 from batchpost.dates import date, datetime
 from batchpost.job import ByColumn, FieldSource, Job
 from batchpost.routes import FieldType
 
-__all__ = ["CAMPAIGN", "BoundField", "campaign_of", "cell", "fields_of", "trimmed", "unwrapped"]
-
-CAMPAIGN = "[api] campaign_id"
+__all__ = ["BoundField", "campaign_of", "cell", "fields_of", "trimmed", "unwrapped"]
 
 # White space (Unicode), zero-width characters and byte order marks: what surrounds a cell without being seen.
 _BLANKS = (
