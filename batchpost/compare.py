@@ -13,12 +13,11 @@ from typing import NamedTuple
 from batchpost.fates import SEND
 from batchpost.job import Job
 from batchpost.ledger import Delivered, LastUpdate, Ledger
+from batchpost.links import Order
 from batchpost.model import Outcome
 from batchpost.plan import Plan
 
 __all__ = ["Correction", "Position", "compare"]
-
-_CHUNK = 500_000
 
 
 class Correction(NamedTuple):
@@ -29,33 +28,45 @@ class Correction(NamedTuple):
 
 
 class Position(NamedTuple):
-    """Where this run's rows stand in the order of all updates: the run's sequence number, and its input's content."""
+    """Where this run's rows stand in the order of all updates: the run's sequence number, and its input's content.
+
+    Rows that are sent again by ``retry`` stand where they stood: ``orders``, by row.
+    """
 
     seq: int
     content: bytes
+    orders: Sequence[Order | None] = ()
+
+    def of(self, row: int) -> Order:
+        """Where a row of this run stands."""
+        return (self.orders[row] if self.orders else None) or Order(self.seq, row, self.content)
 
 
-def compare(plan: Plan, job: Job, ledger: Ledger, position: Position, contents: Sequence[bytes]) -> list[Correction]:
+def compare(
+    plan: Plan, job: Job, ledger: Ledger, position: Position, contents: Sequence[bytes], *, chunk: int = 500_000
+) -> list[Correction]:
     """Settle the rows that need no request, mark those in doubt; returns the events whose money or date changed.
 
-    ``contents`` are the content ids of the input's files, in order.
+    ``contents`` are the content ids of the input's files, in order; ``chunk`` rows are looked up at a time.
     """
     _same_rows(plan, ledger, contents)
     corrections: list[Correction] = []
-    pending = array("I", plan.pending())
-    for indexes in _chunks(pending):
+    # Of leads with several updates in this input: whether one of them goes out. The others need no memory.
+    repeated = () if job.spec.is_event else plan.sendable.repeated_keys()
+    goes_out = {plan.sendable.key(group[0]): False for group in repeated}
+    for indexes in _chunks(array("I", plan.pending()), chunk):
         keys = [plan.sendable.key(index) for index in indexes]
         if job.spec.is_event:
             corrections += _events(plan, ledger.events(keys), indexes)
         else:
-            _updates(plan, job, ledger.updates(keys), indexes, position)
+            _updates(plan, job, ledger.updates(keys), indexes, position, goes_out)
         _doubts(plan, job, ledger.doubts(keys), indexes)
     return corrections
 
 
-def _chunks(indexes: array[int]) -> Iterator[list[int]]:
+def _chunks(indexes: array[int], size: int) -> Iterator[list[int]]:
     iterator = iter(indexes)
-    while chunk := list(islice(iterator, _CHUNK)):
+    while chunk := list(islice(iterator, size)):
         yield chunk
 
 
@@ -88,30 +99,36 @@ def _events(plan: Plan, delivered: dict[bytes, Delivered], indexes: list[int]) -
             plan.fates.settle(row, Outcome.ALREADY_DELIVERED, "ledger" if same else "differs")
 
 
-def _updates(plan: Plan, job: Job, last: dict[bytes, LastUpdate], indexes: list[int], position: Position) -> None:
-    """Updates follow one another: only the first one of a lead in this input can find the lead unchanged."""
-    seen: set[bytes] = set()
+def _updates(
+    plan: Plan,
+    job: Job,
+    last: dict[bytes, LastUpdate],
+    indexes: list[int],
+    position: Position,
+    goes_out: dict[bytes, bool],
+) -> None:
+    """Updates follow one another: none finds its lead unchanged once another one of this input goes out before it."""
     for index in indexes:
         key, row = plan.sendable.key(index), plan.sendable.rows[index]
         before = last.get(key)
         if before is None:
             continue
-        if _newer(before, row, position):
+        if _newer(before, position.of(row)):
             plan.fates.settle(row, Outcome.SKIPPED, "superseded")
             continue
         unchanged = before.confirmed and before.body == plan.sendable.body(index)
-        if job.rows.skip_unchanged and unchanged and key not in seen:
+        if job.rows.skip_unchanged and unchanged and not goes_out.get(key):
             plan.fates.settle(row, Outcome.ALREADY_DELIVERED, "unchanged")
-        else:
-            seen.add(key)
+        elif key in goes_out:
+            goes_out[key] = True
 
 
-def _newer(before: LastUpdate, row: int, position: Position) -> bool:
-    """Whether the lead's last update stands after this row: in a later run, or further down the same content."""
-    if before.seq > position.seq:
+def _newer(before: LastUpdate, order: Order) -> bool:
+    """Whether the lead's last update stands after this one: in a later run, or further down the same content."""
+    if before.seq > order.seq:
         return True
-    same_input = before.seq == position.seq or before.content == position.content
-    return same_input and before.row > row
+    same_input = before.seq == order.seq or before.content == order.content
+    return same_input and before.row > order.number
 
 
 def _doubts(plan: Plan, job: Job, doubts: dict[bytes, set[bytes]], indexes: list[int]) -> None:

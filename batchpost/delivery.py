@@ -143,9 +143,9 @@ class Delivery:
                 if left <= 0:
                     self._stop_at_limit()
                     return
-                if self._queue.ready >= self._limits.concurrency:
+                if self._queue.ready > self._limits.concurrency:
                     await self._wait_hungry()
-                elif rows := self._queue.take(int(min(left, self._limits.concurrency)), self.tally.held_pids):
+                elif rows := self._queue.take(self._room(left), self.tally.held_pids):
                     self._claimed += len(rows)
                     await self._journal.claim(rows)
                     self._queue.add(rows)
@@ -157,6 +157,11 @@ class Delivery:
         finally:
             self._feeding = False
             self._wake()
+
+    def _room(self, left: float) -> int:
+        """Rows to claim at once: while they go to disk, the workers go on with those claimed before. Never more than
+        twice ``concurrency`` are claimed and not started, which is what a power failure may leave in doubt."""
+        return int(min(left, 2 * self._limits.concurrency - self._queue.ready))
 
     async def _wait_hungry(self) -> None:
         self._hungry = anyio.Event()
@@ -208,7 +213,7 @@ class Delivery:
     def _pick(self, now: float) -> Task | None:
         """The next row; None for one that was claimed before its source turned out inactive: it is not sent."""
         task = self._queue.pick(now)
-        if self._queue.ready < self._limits.concurrency:
+        if self._queue.ready <= self._limits.concurrency:
             self._hungry.set()
         if task.row.pid not in self.tally.held_pids:
             return task
@@ -229,8 +234,11 @@ class Delivery:
     async def _sleep_until_changed(self, seconds: float) -> None:
         if self._changed.is_set():
             self._changed = anyio.Event()
-        with anyio.move_on_after(seconds):
+        if seconds == math.inf:
             await self._changed.wait()
+        else:
+            with anyio.move_on_after(seconds):
+                await self._changed.wait()
 
     def _wake(self) -> None:
         self._changed.set()
@@ -266,7 +274,7 @@ class Delivery:
         latency = now - started
         wall = datetime.fromtimestamp(self._wall(), UTC)
         verdict = judge(result, task.row, now=wall, accept_foreign=self._limits.accept_foreign)
-        self.tally.reply(result, latency * 1000)
+        self.tally.reply(result, latency * 1000, now)
         self._pacing.finished(served=verdict.served, latency=latency, now=now)
         task.applied = task.applied or verdict.may_be_applied
         if verdict.pause is not None and (stop := self._pacing.pause(verdict.pause, now, began=started)):

@@ -15,9 +15,9 @@ __all__ = ["private_folder", "replaced"]
 
 
 def private_folder(path: Path) -> Path:
-    """The folder, made 0700 with its parents where it is missing; raises OSError."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.mkdir(mode=0o700, exist_ok=True)
+    """The folder, made 0700 with its parents where they are missing; raises OSError."""
+    for missing in reversed([folder for folder in (path, *path.parents) if not folder.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)  # not parents=True: that leaves the parents to the umask
     return path
 
 

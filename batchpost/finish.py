@@ -88,7 +88,7 @@ def _write_outcomes(
 ) -> bool:
     """Returns whether some row may be mended."""
     kind = job.results.format if job.results.format != "auto" else _kind_of(plan)
-    extra = [name for name in readers[0].columns if name not in OUTCOME_COLUMNS] if readers else []
+    extra = [name for name in _columns(readers) if name not in OUTCOME_COLUMNS]
     batches = read_again(plan, readers) if readers else None
     mendable = False
     with ExitStack() as stack:
@@ -122,7 +122,7 @@ def _note_sources(frame: pl.DataFrame, written: Written) -> None:
 def _write_to_fix(
     path: Path, run_id: str, plan: Plan, readers: Sequence[Reader], frames: Iterator[pl.DataFrame]
 ) -> int | None:
-    own = [name for name in readers[0].columns if not name.startswith("batchpost_")]
+    own = [name for name in _columns(readers) if not name.startswith("batchpost_")]
     columns = [*own, *(f"batchpost_{name}" for name in TO_FIX_COLUMNS)]
     rows = 0
     try:
@@ -138,6 +138,11 @@ def _write_to_fix(
     if rows == 0:
         path.unlink()
     return rows
+
+
+def _columns(readers: Sequence[Reader]) -> tuple[str, ...]:
+    """The columns of the input; a file of 0 bytes has none, all others have the same."""
+    return next((reader.columns for reader in readers if reader.columns), ())
 
 
 def _kind_of(plan: Plan) -> str:

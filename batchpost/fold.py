@@ -5,7 +5,8 @@ The journal's header says all that is needed, so that any later run can fold a d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,25 @@ _PART = 50_000
 CONFIRMED = {"confirmed_duplicate", "foreign_duplicate"}
 
 
-def fold_run(ledger: Ledger, run_id: str, files: Sequence[Path], *, finished: Sequence[bool] = ()) -> History:
+def fold_run(
+    ledger: Ledger, run_id: str, files: Sequence[Path], collect: Callable[[Ended], None] | None = None
+) -> History:
     """Fold a run's sittings into the ledger, unless that was done; returns what the journal leaves open.
 
-    ``finished`` says of each file of the input whether nothing of it is left to send. Raises LedgerError.
+    ``collect`` is given every settled row on the way, whether folded now or before. Raises LedgerError.
     """
     history = History()
-    ledger.fold(run_id, len(files), _parts(files, history, finished))
+    parts = _parts(files, history, collect)
+    if not ledger.fold(run_id, len(files), parts):
+        deque(parts, maxlen=0)
     return history
 
 
-def _parts(files: Sequence[Path], history: History, finished: Sequence[bool]) -> Iterator[Fold]:
+def _parts(files: Sequence[Path], history: History, collect: Callable[[Ended], None] | None) -> Iterator[Fold]:
     folder: _Folder | None = None
     for ended in replay(files, history):
+        if collect is not None:
+            collect(ended)
         folder = folder or _Folder(history.header)
         folder.settled(ended)
         if folder.size >= _PART:
@@ -41,7 +48,7 @@ def _parts(files: Sequence[Path], history: History, finished: Sequence[bool]) ->
     for number, row in history.open.items():
         folder.left_open(number, row)
     yield folder.take()
-    yield Fold((), (), (), folder.contents(finished))
+    yield Fold((), (), (), folder.contents())
 
 
 class _Folder:
@@ -54,6 +61,11 @@ class _Folder:
         self._input = bytes.fromhex(header.get("input", ""))
         self._contents: list[tuple[str, int]] = [(content, rows) for content, rows in header.get("contents", [])]
         self._delivered = bytearray(sum(rows for _, rows in self._contents) // 8 + 1)
+        self._links: list[tuple[int, int] | None] = header.get("links", [])
+        self._linked = [
+            (bytes.fromhex(content), bytearray(rows // 8 + 1), rows) for content, rows in header.get("linked", [])
+        ]
+        self._orders: list[tuple[int, int, str] | None] = header.get("orders", [])
         self._late: set[bytes] = set()  # leads with an update that may still be applied, after later ones
         self._events: list[tuple[bytes, Delivered]] = []
         self._updates: list[tuple[bytes, LastUpdate]] = []
@@ -69,7 +81,7 @@ class _Folder:
         claim, settlement = ended.claim, ended.settlement
         delivered = settlement.outcome is Outcome.DELIVERED or settlement.reason in CONFIRMED
         if delivered:
-            self._delivered[ended.number >> 3] |= 1 << (ended.number & 7)
+            self._mark_delivered(ended.number)
         if settlement.outcome is Outcome.UNKNOWN:
             self._doubts.append((claim.key, claim.body_hash, ended.number))
         if not self._is_event:
@@ -93,16 +105,22 @@ class _Folder:
         self._events, self._updates, self._doubts = [], [], []
         return part
 
-    def contents(self, finished: Sequence[bool]) -> list[tuple[bytes, int, bytes, bool]]:
-        """The delivered rows of each file as a bitmap of its own."""
+    def contents(self) -> list[tuple[bytes, int, bytes]]:
+        """The delivered rows of each file as a bitmap of its own, and those of other files that they mended."""
         bits = int.from_bytes(self._delivered, "little")
         entries = []
-        for number, (content, rows) in enumerate(self._contents):
+        for content, rows in self._contents:
             own = bits & ((1 << rows) - 1)
             bits >>= rows
-            done = bool(finished) and finished[number]
-            entries.append((bytes.fromhex(content), rows, own.to_bytes(rows // 8 + 1, "little"), done))
-        return entries
+            entries.append((bytes.fromhex(content), rows, own.to_bytes(rows // 8 + 1, "little")))
+        return [*entries, *((content, rows, bytes(bitmap)) for content, bitmap, rows in self._linked)]
+
+    def _mark_delivered(self, number: int) -> None:
+        """A mend that got through settles the row that it mends, too."""
+        self._delivered[number >> 3] |= 1 << (number & 7)
+        if self._links and (link := self._links[number]):
+            content, row = link
+            self._linked[content][1][row >> 3] |= 1 << (row & 7)
 
     def _update(self, number: int, key: bytes, body: bytes, delivered: bool, applied: bool) -> None:
         if not applied:
@@ -110,4 +128,6 @@ class _Folder:
         if not delivered:
             self._late.add(key)
         confirmed = delivered and key not in self._late
-        self._updates.append((key, LastUpdate(body, confirmed, self._seq, number, self._input)))
+        order = self._orders[number] if self._orders else None
+        seq, row, content = (order[0], order[1], bytes.fromhex(order[2])) if order else (self._seq, number, self._input)
+        self._updates.append((key, LastUpdate(body, confirmed, seq, row, content)))

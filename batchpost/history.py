@@ -108,9 +108,10 @@ def _sitting(path: Path, history: History, boot: str) -> Generator[Ended, None, 
             damaged_at = offset if damaged_at < 0 else damaged_at
         elif record[0] == "claim":
             durable = max(durable, record[1])
-        whole = line.endswith(b"\n") and _same_boot(history, boot)
-        if damaged_at >= 0 and (whole or damaged_at < durable or (record and record[0] == "over")):
-            raise LedgerError(f"{path.name}: damaged at byte {damaged_at}; what it recorded there is lost")
+        if damaged_at >= 0:
+            whole = line.endswith(b"\n") and _same_boot(history, boot)
+            if whole or damaged_at < durable or (record and record[0] == "over"):
+                raise LedgerError(f"{path.name}: damaged at byte {damaged_at}; what it recorded there is lost")
         if record and (ended := _apply(record, history, path)):
             yield ended
     return damaged_at >= 0

@@ -90,13 +90,13 @@ class Fold(NamedTuple):
     """What a run's journal, or a part of it, adds to the ledger.
 
     ``events``: (key, Delivered). ``updates``: (key, LastUpdate). ``doubts``: (key, body, row number). ``contents``:
-    (content id, rows of the file, bitmap of delivered rows, finished).
+    (content id, rows of the file, bitmap of delivered rows).
     """
 
     events: Sequence[tuple[bytes, Delivered]]
     updates: Sequence[tuple[bytes, LastUpdate]]
     doubts: Sequence[tuple[bytes, bytes, int]]
-    contents: Sequence[tuple[bytes, int, bytes, bool]]
+    contents: Sequence[tuple[bytes, int, bytes]]
 
 
 class Ledger:
@@ -199,6 +199,11 @@ class Ledger:
         with self._write():
             self._db.execute(query, (state, exit_code, time.time(), run_id))
 
+    def finish_contents(self, contents: Sequence[bytes]) -> None:
+        """Record that nothing of these contents is left to send."""
+        with self._write():
+            self._db.executemany("UPDATE contents SET finished = 1 WHERE id = ?", [(content,) for content in contents])
+
     def runs(self, job: str | None = None) -> list[RunRecord]:
         """The runs, oldest first; of one job if named."""
         rows = self._db.execute("SELECT * FROM runs WHERE ?1 IS NULL OR job = ?1 ORDER BY seq", (job,))
@@ -244,13 +249,13 @@ class Ledger:
         confirmed = [(key, last.body) for key, last in updates if last.confirmed]
         self._db.executemany("UPDATE doubts SET state = 'delivered' WHERE key = ? AND body = ?", confirmed)
 
-    def _fold_contents(self, contents: Iterable[tuple[bytes, int, bytes, bool]]) -> None:
-        for content, rows, bitmap, finished in contents:
+    def _fold_contents(self, contents: Iterable[tuple[bytes, int, bytes]]) -> None:
+        for content, rows, bitmap in contents:
             merged = _either(self.delivered_rows(content), bitmap)
             self._db.execute(
-                "INSERT INTO contents VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO UPDATE SET "
-                "delivered = ?3, finished = MAX(finished, ?4)",
-                (content, rows, merged, finished),
+                "INSERT INTO contents (id, rows, delivered) VALUES (?1, ?2, ?3) "
+                "ON CONFLICT (id) DO UPDATE SET delivered = ?3",
+                (content, rows, merged),
             )
 
     # -- plumbing ----------------------------------------------------------------------------------------------

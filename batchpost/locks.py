@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from batchpost.errors import Locked
+from batchpost.files import private_folder, replaced
 
 __all__ = ["Locks", "holder", "is_held", "operation_locks"]
 
@@ -35,7 +36,7 @@ class Locks:
         self._held: list[FileLock] = []
 
     def __enter__(self) -> Locks:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(self._folder)
         return self
 
     def __exit__(
@@ -60,7 +61,8 @@ class Locks:
             raise Locked(f"Another run holds {what}{who}. Nothing was sent. Wait for it with --wait 2h") from None
         self._held.append(lock)
         info = {"pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S"), "name": name}
-        _info(path).write_text(json.dumps(info))
+        with replaced(_info(path)) as file:
+            file.write(json.dumps(info).encode())
 
 
 def is_held(folder: Path, name: str) -> bool:

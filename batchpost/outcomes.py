@@ -17,7 +17,7 @@ from batchpost.model import Outcome, Repeat
 from batchpost.plan import Plan
 from batchpost.spool import read_spool
 
-__all__ = ["OUTCOME_COLUMNS", "Ends", "all_outcomes", "ended_frame"]
+__all__ = ["OUTCOME_COLUMNS", "EndedRows", "Ends", "all_outcomes", "ended_frame"]
 
 OUTCOME_COLUMNS = (
     *("source", "row", "line", "route", "campaign_id", "transaction_id", "event_id", "outcome", "reason", "detail"),
@@ -53,18 +53,36 @@ class Ends:
     held_pids: frozenset[str] = frozenset()
 
 
+class EndedRows:
+    """Collects the journal's settlements into columns; of a row settled twice the later one counts."""
+
+    def __init__(self) -> None:
+        self._parts: list[pl.DataFrame] = []
+        self._rows: list[tuple[object, ...]] = []
+
+    def add(self, ended: Ended) -> None:
+        """Take in one settled row."""
+        evidence = (ended.first_attempt_at, ended.at, ended.attempts, ended.latency_ms)
+        self._rows.append((ended.number, *ended.settlement, *evidence))
+        if len(self._rows) >= _PART:
+            self._pack()
+
+    def frame(self) -> pl.DataFrame:
+        """All of them, sorted by ``row``."""
+        self._pack()
+        return pl.concat(self._parts).unique("row", keep="last", maintain_order=True).sort("row")
+
+    def _pack(self) -> None:
+        self._parts.append(pl.DataFrame(self._rows, schema=_ENDED, orient="row"))
+        self._rows = []
+
+
 def ended_frame(settled: Iterable[Ended]) -> pl.DataFrame:
     """The journal's settlements as a frame sorted by ``row``; of a row settled twice the later one."""
-    parts: list[pl.DataFrame] = []
-    rows: list[tuple[object, ...]] = []
+    rows = EndedRows()
     for ended in settled:
-        evidence = (ended.first_attempt_at, ended.at, ended.attempts, ended.latency_ms)
-        rows.append((ended.number, *ended.settlement, *evidence))
-        if len(rows) >= _PART:
-            parts.append(pl.DataFrame(rows, schema=_ENDED, orient="row"))
-            rows = []
-    parts.append(pl.DataFrame(rows, schema=_ENDED, orient="row"))
-    return pl.concat(parts).unique("row", keep="last", maintain_order=True).sort("row")
+        rows.add(ended)
+    return rows.frame()
 
 
 def all_outcomes(plan: Plan, route: str, repeats: pl.Expr, ends: Ends) -> Iterator[pl.DataFrame]:

@@ -21,6 +21,7 @@ from batchpost.fates import SEND, Fates
 from batchpost.files import replaced
 from batchpost.identity import HASH_BYTES, Identity
 from batchpost.job import Job
+from batchpost.links import Link, links_of
 from batchpost.mapping import Mapper
 from batchpost.model import Outcome, Repeat
 from batchpost.source import Reader
@@ -85,7 +86,8 @@ class Plan:
     """What the first pass found.
 
     ``batches`` are (file, rows, digest) of every batch read, to know them again in the second pass. ``in_doubt`` are
-    the rows to send of which an attempt with the same body may have arrived before.
+    the rows to send of which an attempt with the same body may have arrived before. ``links`` names for each row the
+    one that it mends; it is empty for ordinary files.
     """
 
     spool: Path
@@ -95,6 +97,7 @@ class Plan:
     batches: list[tuple[int, int, bytes]] = field(default_factory=list)
     campaigns: set[str] = field(default_factory=set)
     in_doubt: set[int] = field(default_factory=set)
+    links: list[Link | None] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -171,6 +174,7 @@ def _numbered(plan: Plan, batch: Batch, mapped: pl.DataFrame) -> pl.DataFrame:
 
 def _take_in(plan: Plan, job: Job, batch: Batch, frame: pl.DataFrame) -> None:
     plan.batches.append((batch.file, frame.height, batch.digest))
+    plan.links += links_of(batch.frame)
     plan.fates.extend(frame["outcome"], frame["reason"])
     sendable = frame.filter(pl.col("key").is_not_null())
     plan.sendable.extend(sendable)

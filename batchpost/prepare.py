@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import file_digest
 from pathlib import Path
@@ -25,7 +26,8 @@ from batchpost.jobfile import check_columns
 from batchpost.jobview import config_fingerprint, fingerprint
 from batchpost.journal import sitting_files
 from batchpost.ledger import Ledger, RunRecord
-from batchpost.locks import is_held
+from batchpost.links import Links, resolve
+from batchpost.locks import Locks, is_held
 from batchpost.outcomes import ended_frame
 from batchpost.places import Places
 from batchpost.plan import Plan, read_input
@@ -33,7 +35,9 @@ from batchpost.source import InputFile, Reader, find_files, open_input
 from batchpost.targets import Targets
 from batchpost.transport import Origin
 
-__all__ = ["Prepared", "fold_dead_runs", "new_run_id", "open_readers", "prepare"]
+__all__ = ["Prepared", "fold_dead_runs", "folding", "new_run_id", "open_readers", "prepare"]
+
+_LONGEST_FOLD = 600.0  # seconds: a journal of ten million rows takes about one minute
 
 
 @dataclass(slots=True)
@@ -54,6 +58,7 @@ class Prepared:
     contents: list[bytes]
     content: bytes
     run: RunRecord
+    links: Links
     continued: bool = False
     ended: pl.DataFrame = field(default_factory=lambda: ended_frame(()))
     history: History = field(default_factory=History)
@@ -66,14 +71,26 @@ def fold_dead_runs(ledger: Ledger, at: Places) -> list[RunRecord]:
 
     What such a run claimed and did not settle is in doubt from here on, for every run.
     """
-    dead = []
-    for record in ledger.runs():
-        if record.unfinished and not is_held(at.locks, f"run {record.run_id}"):
-            files = sitting_files(at.run(record.run_id))
-            if len(files) > record.folded:
-                fold_run(ledger, record.run_id, files)
-                dead.append(record)
-    return dead
+    with folding(at):
+        return [record for record in ledger.runs() if record.unfinished and _fold_dead(ledger, at, record)]
+
+
+@contextmanager
+def folding(at: Places) -> Iterator[None]:
+    """While held, no run is taken for dead by others: neither one that gets its lock, nor one that they look at."""
+    with Locks(at.locks, wait=_LONGEST_FOLD) as locks:
+        locks.take("folding", "the ledger, to take in the journals of dead runs")
+        yield
+
+
+def _fold_dead(ledger: Ledger, at: Places, record: RunRecord) -> bool:
+    if is_held(at.locks, f"run {record.run_id}"):
+        return False
+    files = sitting_files(at.run(record.run_id))
+    if len(files) <= record.folded:
+        return False
+    fold_run(ledger, record.run_id, files)
+    return True
 
 
 def open_readers(job: Job, finished: Callable[[str], bool], sources: Sequence[str] = ()) -> tuple[Reader, ...]:
@@ -103,10 +120,12 @@ def prepare(
     spool: Path,
     lock_campaigns: Callable[[set[str]], None],
     new_run: bool = False,
+    retry: bool = False,
 ) -> Prepared:
     """Read the whole input, find the run that it belongs to, and compare it with the ledger.
 
-    ``lock_campaigns`` is called with the campaigns that updates reach before the ledger is asked.
+    ``lock_campaigns`` is called with the campaigns that updates reach before the ledger is asked. ``retry``: the rows
+    are those of an earlier run as they were, so they stand where they stood and never overwrite a newer update.
     """
     origin = Origin.parse(job.api.base_url)
     identity = Identity(ledger.hash_key, str(origin), is_event=job.spec.is_event)
@@ -121,19 +140,23 @@ def prepare(
         *(str(at.results), time.time()),
     )
     contents = [identity.content(sha, *scope) for sha in inputs]
+    links = resolve(plan.links, ledger.runs(), at.results, lambda sha: identity.content(sha, *scope))
     prepared = Prepared(
-        *(job, at, ledger, targets, readers, plan, contents, identity.content("\n".join(inputs), *scope), run)
+        *(job, at, ledger, targets, readers, plan, contents, identity.content("\n".join(inputs), *scope), run),
+        links=links if retry else links._replace(orders=[]),
     )
     _find_unfinished(prepared, new_run)
     # A run that is yet to be entered comes after all others.
     seq = prepared.run.seq or 1 + max((record.seq for record in ledger.runs()), default=0)
-    prepared.corrections = compare(plan, job, ledger, Position(seq, prepared.content), contents)
+    position = Position(seq, prepared.content, prepared.links.orders)
+    prepared.corrections = compare(plan, job, ledger, position, contents)
     return prepared
 
 
 def new_run_id() -> str:
-    """An id that sorts by time (UTC)."""
-    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
+    """An id that sorts by time (UTC, to the millisecond: the newest results are found by it)."""
+    seconds, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(seconds))}{milliseconds:03}-{secrets.token_hex(2)}"
 
 
 def _find_unfinished(prepared: Prepared, new_run: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
@@ -21,13 +22,13 @@ def printable(text: str) -> str:
 def clean_detail(message: str, body: bytes) -> str:
     """A server's message without the row's own values, fit for a log, a CSV cell and a page.
 
-    ``body`` is the JSON that was sent; every value of it of three or more characters becomes an ellipsis.
+    ``body`` is the JSON that was sent; every value of it of three or more characters becomes an ellipsis,
+    in whatever case the server repeats it.
     """
     if not message:
         return ""
-    for value in sorted(_values(orjson.loads(body)), key=len, reverse=True):
-        message = message.replace(value, "…")
-    return printable(message)
+    values = sorted(_values(orjson.loads(body)), key=len, reverse=True)
+    return printable(re.sub("|".join(map(re.escape, values)), "…", message, flags=re.IGNORECASE) if values else message)
 
 
 def _values(body: Any) -> set[str]:

@@ -21,10 +21,21 @@ from batchpost.csvfile import guard_formula
 from batchpost.files import replaced
 from batchpost.outcomes import OUTCOME_COLUMNS
 
-__all__ = ["TO_FIX_COLUMNS", "CsvTable", "ParquetTable", "Table", "outcome_schema", "to_fix_rows", "write_corrections"]
+__all__ = [
+    "NO_MEND",
+    "TO_FIX_COLUMNS",
+    "CsvTable",
+    "ParquetTable",
+    "Table",
+    "link_rows",
+    "outcome_schema",
+    "to_fix_rows",
+    "write_corrections",
+]
 
 # Reasons that no mend of the row can help: what was delivered stands, or another one is at it.
-_NO_MEND = ("conflict", "server_duplicate", "locked_elsewhere", "source_inactive")
+NO_MEND = ("conflict", "server_duplicate", "locked_elsewhere", "source_inactive")
+_LINKS = ("batchpost_run", "batchpost_source", "batchpost_row", "batchpost_line")
 TO_FIX_COLUMNS = ("run", "source", "row", "line", "outcome", "reason", "detail")
 
 
@@ -87,12 +98,21 @@ def outcome_schema(extra: Sequence[str] = ()) -> pa.Schema:
 
 def to_fix_rows(outcomes: pl.DataFrame, batch: Batch, run_id: str) -> pl.DataFrame:
     """The rows of a batch that a mend can help: their own columns and text, then the ``batchpost_*`` ones."""
-    mendable = outcomes["outcome"].is_in(["invalid", "rejected"]) & ~outcomes["reason"].is_in(list(_NO_MEND))
+    mendable = outcomes["outcome"].is_in(["invalid", "rejected"]) & ~outcomes["reason"].is_in(list(NO_MEND))
+    return link_rows(outcomes.filter(mendable), batch.frame.filter(mendable), run_id)
+
+
+def link_rows(outcomes: pl.DataFrame, rows: pl.DataFrame, run_id: str) -> pl.DataFrame:
+    """Rows of an input with the ``batchpost_*`` columns that say which row of which run they are.
+
+    Rows that mend others keep the link that they have, so that whatever mends a row in the end settles the first one.
+    """
     links = outcomes.select(
         pl.lit(run_id).alias("batchpost_run"), *(pl.col(name).alias(f"batchpost_{name}") for name in TO_FIX_COLUMNS[1:])
     )
-    own = batch.frame.select(name for name in batch.frame.columns if not name.startswith("batchpost_"))
-    return own.hstack(links).filter(mendable)
+    if set(_LINKS) <= set(rows.columns):
+        links = links.with_columns(rows[name] for name in _LINKS)
+    return rows.select(name for name in rows.columns if not name.startswith("batchpost_")).hstack(links)
 
 
 def write_corrections(path: Path, corrections: Sequence[Correction], now: pl.DataFrame) -> None:

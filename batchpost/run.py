@@ -18,15 +18,14 @@ from batchpost.fold import fold_run
 from batchpost.history import History, replay
 from batchpost.job import Job
 from batchpost.journal import create_sitting, sitting_files
-from batchpost.ledger import RunRecord
+from batchpost.ledger import Ledger, RunRecord
 from batchpost.locks import Locks, operation_locks
-from batchpost.model import Stop
-from batchpost.outcomes import Ends, ended_frame
-from batchpost.places import open_ledger, places, read_summary
+from batchpost.outcomes import EndedRows, Ends, ended_frame
+from batchpost.places import Places, open_ledger, places, read_summary
 from batchpost.plan import Plan
-from batchpost.prepare import Prepared, fold_dead_runs, prepare
+from batchpost.prepare import Prepared, fold_dead_runs, folding, prepare
 from batchpost.runsummary import Run, finished_summary, running_summary, state_of, write_summary
-from batchpost.send import Sitting, send
+from batchpost.send import Sitting, send, stopped_by
 from batchpost.summary import exit_code
 from batchpost.tally import Tally
 from batchpost.targets import Targets
@@ -36,13 +35,15 @@ __all__ = ["Options", "Watcher", "run_job"]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line says beyond the job. ``until`` is a monotonic instant, ``wait`` seconds for a lock."""
+    """What the command line says beyond the job. ``until`` is a monotonic instant, ``wait`` seconds for a lock;
+    ``retry``: the input is rows of an earlier run as they were."""
 
     limit: float = math.inf
     until: float = math.inf
     wait: float = 0.0
     new_run: bool = False
     new_ledger: bool = False
+    retry: bool = False
 
 
 class Watcher(Protocol):
@@ -70,26 +71,29 @@ def run_job(job: Job, options: Options, environ: Mapping[str, str], watcher: Wat
         must_exist = job.ledger.must_exist
         with closing(open_ledger(at, must_exist=must_exist, new_ledger=options.new_ledger)) as ledger:
             fold_dead_runs(ledger, at)
-            spool = private_folder(at.run("next")) / "plan.arrow"
+            spool = private_folder(at.run(f"next-{job.name}")) / "plan.arrow"
             try:
                 prepared = prepare(
                     *(job, at, ledger, targets),
                     spool=spool,
-                    lock_campaigns=lambda campaigns: _lock_campaigns(locks, job, campaigns),
+                    lock_campaigns=lambda campaigns: _lock_campaigns(locks, job, campaigns, ledger, at),
                     new_run=options.new_run,
+                    retry=options.retry,
                 )
                 watcher.planned(prepared)
                 run = _enter(prepared)
             finally:
                 spool.unlink(missing_ok=True)
-            locks.take(f"run {run.record.run_id}", f"the run {run.record.run_id}")
+            with folding(at):
+                locks.take(f"run {run.record.run_id}", f"the run {run.record.run_id}")
             return _sit(run, options, watcher)
 
 
-def _lock_campaigns(locks: Locks, job: Job, campaigns: set[str]) -> None:
+def _lock_campaigns(locks: Locks, job: Job, campaigns: set[str], ledger: Ledger, at: Places) -> None:
     if not job.spec.is_event:
         for name in operation_locks(job.api.origin, campaigns, is_event=False):
             locks.take(name, name)
+        fold_dead_runs(ledger, at)  # the one that held them may have died since
 
 
 def _enter(prepared: Prepared) -> Run:
@@ -109,17 +113,24 @@ def _enter(prepared: Prepared) -> Run:
 
 def _close_books(prepared: Prepared, old: RunRecord) -> None:
     """Results for a run that died and will not be continued, from what it left; not its to_fix.csv, as its input may
-    be another by now."""
+    be another by now. Where what it left is damaged it stays for a person to look at: the ledger has what counts."""
     folder = prepared.at.run(old.run_id)
     if old.state == "running" and (folder / "fates.bin").exists():
-        history = History()
-        ended = ended_frame(replay(sitting_files(folder), history))
-        ends = Ends(ended, history.open, "crashed")
-        results = private_folder(prepared.at.results / old.run_id)
-        written = write_results(results, old.run_id, prepared.job, Plan.load(folder), (), ends, ())
-        books = {"rows": written.books.rows_part(), "reasons": dict(written.books.reasons)}
-        write_summary(results, {**(read_summary(results) or {}), "state": "crashed", **books})
+        try:
+            _write_crashed(prepared, old, folder)
+        except (OSError, ValueError):
+            return
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_crashed(prepared: Prepared, old: RunRecord, folder: Path) -> None:
+    history = History()
+    ended = ended_frame(replay(sitting_files(folder), history))
+    ends = Ends(ended, history.open, "crashed")
+    results = private_folder(prepared.at.results / old.run_id)
+    written = write_results(results, old.run_id, prepared.job, Plan.load(folder), (), ends, ())
+    books = {"rows": written.books.rows_part(), "reasons": dict(written.books.reasons)}
+    write_summary(results, {**(read_summary(results) or {}), "state": "crashed", **books})
 
 
 def _sit(run: Run, options: Options, watcher: Watcher) -> dict[str, Any]:
@@ -142,8 +153,8 @@ def _sit(run: Run, options: Options, watcher: Watcher) -> dict[str, Any]:
     prepared.ledger.end_run(run.record.run_id, "running", None)
     try:
         run.stop, run.tally = send(prepared, file, str(run.folder), sitting)
-    except (JournalError, InputChanged) as error:
-        run.stop = Stop("disk" if isinstance(error, JournalError) else "input_changed", str(error), error.exit_code)
+    except JournalError as error:
+        run.stop = stopped_by(error)
     return _finish(run)
 
 
@@ -163,15 +174,19 @@ def _header(prepared: Prepared) -> dict[str, object]:
         "fires_again": job.spec.is_event or job.api.redistributes,
         "input": prepared.content.hex(),
         "contents": [(content.hex(), count) for content, count in zip(prepared.contents, rows, strict=True)],
+        "linked": [(content.hex(), count) for content, count in prepared.links.contents],
+        "links": prepared.links.rows,
+        "orders": [order and (order.seq, order.number, order.content.hex()) for order in prepared.links.orders],
     }
 
 
 def _finish(run: Run) -> dict[str, Any]:
-    """Results, then the ledger, then the summary: each is right on its own if the next one fails."""
+    """The ledger, then the results, then the summary: each is right on its own if the next one fails."""
     prepared, run_id = run.prepared, run.record.run_id
     files = sitting_files(run.folder)
-    history = History()
-    ended = ended_frame(replay(files, history))
+    rows = EndedRows()
+    history = fold_run(prepared.ledger, run_id, files, rows.add)
+    ended = rows.frame()
     cause = run.stop.cause if run.stop else "finished"
     ends = Ends(ended, history.open, cause, frozenset(run.tally.held_pids))
     arguments = (run.results, run_id, prepared.job, prepared.plan)
@@ -180,12 +195,13 @@ def _finish(run: Run) -> dict[str, Any]:
     except InputChanged:
         written = write_results(*arguments, (), ends, prepared.corrections)
         written.to_fix = None
-    finished = [file.path not in written.unfinished for file in prepared.plan.files]
-    fold_run(prepared.ledger, run_id, files, finished=finished if run.stop is None else ())
+    if run.stop is None:
+        named = zip(prepared.plan.files, prepared.contents, strict=True)
+        prepared.ledger.finish_contents([content for file, content in named if file.path not in written.unfinished])
     code = exit_code(written.books, *([run.stop.exit_code] if run.stop else []))
-    prepared.ledger.end_run(run_id, state_of(run.stop), code)
     summary = finished_summary(run, written, ended, history, code)
     write_summary(run.results, summary)
+    prepared.ledger.end_run(run_id, state_of(run.stop), code)  # last: until then the next run makes these files anew
     if run.stop is None:
         shutil.rmtree(run.folder)
     return summary

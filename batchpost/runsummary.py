@@ -83,7 +83,7 @@ def finished_summary(run: Run, written: Written, ended: pl.DataFrame, history: H
         "source": _source(run, written),
         "to_fix": written.to_fix,
         "corrections": written.corrections,
-        "finished_at": _now(),
+        "finished_at": _moment(time.time()),
         "next": _next(run, books, written),
         "message": run.stop.message if run.stop else "",
     }
@@ -112,13 +112,12 @@ def _facts(run: Run, state: str) -> dict[str, Any]:
         "tolerated": 0,
         "outstanding": _outstanding(run),
         "ledger": {"id": ledger.id, "generation": ledger.generation},
-        "started_at": run.earlier.get("started_at") or _now(),
+        "started_at": _moment(run.record.started_at),
         "duration_s": round(run.earlier.get("duration_s", 0.0) + time.monotonic() - run.started, 3),
     }
 
 
 def _sending(run: Run, tally: Tally, sent: int, retried: int) -> dict[str, Any]:
-    seconds = time.monotonic() - run.started
     http = Counter({str(status): count for status, count in tally.http.items()})
     http.update(run.earlier.get("http", {}))
     return {
@@ -127,9 +126,10 @@ def _sending(run: Run, tally: Tally, sent: int, retried: int) -> dict[str, Any]:
         "latency_ms": percentiles(tally.latencies),
         "rate": {
             "target": run.prepared.job.delivery.rate,
-            "mean": round(tally.requests / seconds, 2) if seconds > 0 else 0.0,
+            "mean": round(tally.requests / tally.seconds, 2) if tally.seconds > 0 else float(tally.requests),
             "peak": tally.peak,
         },
+        "sending_s": round(tally.seconds, 3),
     }
 
 
@@ -142,7 +142,10 @@ def _outstanding(run: Run) -> dict[str, int]:
 def _source(run: Run, written: Written) -> list[dict[str, Any]]:
     return [
         {
-            "path": file.path, "sha256": file.sha256, "bytes": file.bytes, "rows": file.rows,
+            "path": file.path,
+            "sha256": file.sha256,
+            "bytes": file.bytes,
+            "rows": file.rows,
             "money": {name: plain(total) for name, total in written.money_by_source.get(file.path, {}).items()},
         }
         for file in run.prepared.plan.files
@@ -165,5 +168,5 @@ def _next(run: Run, books: Books, written: Written) -> str:
     return ""
 
 
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -15,6 +15,7 @@ import anyio
 import anyio.to_thread
 
 from batchpost.delivery import Delivery, Limits
+from batchpost.errors import InputChanged, JournalError
 from batchpost.feed import rows_to_send
 from batchpost.job import Job
 from batchpost.journal import Journal, LogFile
@@ -25,7 +26,9 @@ from batchpost.prepare import Prepared
 from batchpost.tally import Tally
 from batchpost.transport import Origin
 
-__all__ = ["Sitting", "limits_of", "send"]
+__all__ = ["Sitting", "limits_of", "send", "stopped_by"]
+
+_DISK = "disk"
 
 _SIGNALS = {signal.SIGINT: ("SIGINT", 130), signal.SIGTERM: ("SIGTERM", 143)}
 
@@ -67,10 +70,16 @@ def limits_of(job: Job, sitting: Sitting) -> Limits:
 def send(prepared: Prepared, file: LogFile, name: str, sitting: Sitting) -> tuple[Stop | None, Tally]:
     """Send what is to be sent and record it; returns why it ended early, if it did, and what it counted.
 
-    Raises JournalError and InputChanged. The journal is complete and on disk in any case that the disk allows.
+    Raises JournalError where the journal takes neither its first nor its last record. It is complete and on disk in
+    any case that the disk allows.
     """
     uvloop = find_spec("uvloop") is not None
     return anyio.run(_send, prepared, file, name, sitting, backend_options={"use_uvloop": uvloop})
+
+
+def stopped_by(error: JournalError | InputChanged) -> Stop:
+    """The end of a run that cannot go on without its journal or its input."""
+    return Stop(_DISK if isinstance(error, JournalError) else "input_changed", str(error), error.exit_code)
 
 
 async def _send(prepared: Prepared, file: LogFile, name: str, sitting: Sitting) -> tuple[Stop | None, Tally]:
@@ -97,23 +106,39 @@ async def _send(prepared: Prepared, file: LogFile, name: str, sitting: Sitting) 
             on_unauthorized=prepared.targets.renewed,
         )
         try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_heed_signals, delivery)
-                tasks.start_soon(_report, delivery, sitting.watch)
-                stop = await delivery.run()
-                tasks.cancel_scope.cancel()
-            stop = stop or _held(delivery.tally)
-            journal.over(stop.cause if stop else "finished", stop.exit_code if stop else 0)
+            stop = _or_held(await _run(delivery, sitting.watch), delivery.tally)
+            if stop is None or stop.cause != _DISK:
+                journal.over(stop.cause if stop else "finished", stop.exit_code if stop else 0)
         finally:
             journal.close()
     return stop, delivery.tally
 
 
-def _held(tally: Tally) -> Stop | None:
+async def _run(delivery: Delivery, watch: Callable[[Tally], None]) -> Stop | None:
+    """The delivery with its signals and its onlooker; a bug comes out as it is, not in a task group's wrap."""
+    failure: Exception | None = None
+    stop: Stop | None = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_heed_signals, delivery)
+        tasks.start_soon(_report, delivery, watch)
+        try:
+            stop = await delivery.run()
+        except (JournalError, InputChanged) as error:
+            stop = stopped_by(error)
+        except Exception as error:
+            failure = error
+        tasks.cancel_scope.cancel()
+    if failure:
+        raise failure
+    return stop
+
+
+def _or_held(stop: Stop | None, tally: Tally) -> Stop | None:
     if not tally.held_pids:
-        return None
+        return stop
     names = ", ".join(sorted(pid or "organic" for pid in tally.held_pids))
-    return Stop("source_inactive", f"The platform says that these sources are inactive: {names}", 4)
+    held = Stop("source_inactive", f"The platform says that these sources are inactive: {names}", 4)
+    return held.or_more_urgent(stop)
 
 
 async def _in_thread(call: Callable[[], None]) -> None:
@@ -134,5 +159,9 @@ async def _heed_signals(delivery: Delivery) -> None:
 
 async def _report(delivery: Delivery, watch: Callable[[Tally], None]) -> None:
     while True:
-        watch(delivery.tally)
+        try:
+            watch(delivery.tally)
+        except OSError as error:  # the disk that takes no summary will take no results either
+            delivery.stop(Stop(_DISK, f"{error.filename} cannot be written: {error.strerror}", 4))
+            return
         await anyio.sleep(1)

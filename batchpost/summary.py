@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from math import ceil
 
 import polars as pl
 
@@ -78,5 +79,5 @@ def percentiles(values: Iterable[float]) -> dict[str, float]:
     if not ordered:
         return {}
     shares: Sequence[tuple[str, float]] = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
-    ranked = {name: round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1) for name, share in shares}
+    ranked = {name: round(ordered[ceil(share * len(ordered)) - 1], 1) for name, share in shares}
     return {**ranked, "max": round(ordered[-1], 1)}

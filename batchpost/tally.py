@@ -15,7 +15,7 @@ _NOT_THROUGH = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.REJECTED)
 @dataclass(slots=True)
 class Tally:
     """Settled rows by outcome and reason, requests (all, retries, by second), replies by status, latencies in
-    milliseconds, sources on hold."""
+    milliseconds, sources on hold; ``began`` and ``ended`` are the clock at the first start and the last reply."""
 
     outcomes: dict[Outcome, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
@@ -25,6 +25,13 @@ class Tally:
     latencies: array[float] = field(default_factory=lambda: array("f"))
     held_pids: set[str] = field(default_factory=set)
     starts: dict[int, int] = field(default_factory=dict)
+    began: float = 0.0
+    ended: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """From the first request's start to the last reply."""
+        return self.ended - self.began
 
     @property
     def peak(self) -> int:
@@ -33,6 +40,8 @@ class Tally:
 
     def start(self, now: float, *, again: bool) -> None:
         """Count a request that starts at ``now``."""
+        if not self.requests:
+            self.began = now
         self.requests += 1
         self.retried += again
         second = int(now)
@@ -53,8 +62,9 @@ class Tally:
         self.outcomes[settlement.outcome] = self.outcomes.get(settlement.outcome, 0) + 1
         self.reasons[settlement.reason] = self.reasons.get(settlement.reason, 0) + 1
 
-    def reply(self, result: object, latency_ms: float) -> None:
-        """Count an attempt's end."""
+    def reply(self, result: object, latency_ms: float, now: float) -> None:
+        """Count an attempt's end at ``now``."""
+        self.ended = now
         self.latencies.append(latency_ms)
         if isinstance(result, Reply):
             self.http[result.status] = self.http.get(result.status, 0) + 1

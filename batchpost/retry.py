@@ -1,0 +1,85 @@
+"""``retry``: rows of a finished run that did not get through, written out as they were, to be sent again.
+
+:func:`retry_rows` makes the file; :func:`batchpost.run.run_job` sends it, with the job loaded with that file as
+``source`` and ``Options(retry=True)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from batchpost.csvfile import unguard_formula
+from batchpost.errors import InputRefused, UsageError
+from batchpost.files import replaced
+from batchpost.job import Job
+from batchpost.results import TO_FIX_COLUMNS, CsvTable, link_rows
+from batchpost.source import find_files, open_input
+
+__all__ = ["retry_rows"]
+
+
+def retry_rows(
+    job: Job, folder: Path, summary: dict[str, Any], outcomes: Collection[str], reasons: Collection[str] = ()
+) -> tuple[Path, int]:
+    """Write the rows of a run with these outcomes (and, if given, reasons) to ``retry.csv`` in the run's results.
+
+    ``folder`` is the run's results folder, ``summary`` its summary. Returns the file and its number of rows, 0 without
+    a file. Raises UsageError for an unfinished run, InputRefused where its input is not there any more as it was.
+    """
+    if summary["state"] != "finished":
+        raise UsageError(
+            f"Run {summary['run_id']} is not finished: `batchpost run {summary['job_file']}` goes on with it"
+        )
+    wanted = _wanted(read_outcomes(folder), outcomes, reasons)
+    path = folder / "retry.csv"
+    if wanted.is_empty():
+        return path, 0
+    _check_input(job, summary)
+    return path, _write(path, job, summary, wanted)
+
+
+def read_outcomes(folder: Path) -> pl.DataFrame:
+    """A run's outcomes as text; raises UsageError where there is no such file."""
+    if (parquet := folder / "outcomes.parquet").exists():
+        return pl.read_parquet(parquet).with_columns(pl.all().cast(pl.String))
+    if (csv := folder / "outcomes.csv").exists():
+        return pl.read_csv(csv, infer_schema=False).with_columns(unguard_formula(pl.all()))
+    raise UsageError(f"{folder}: there are no outcomes here (any more)")
+
+
+def _wanted(rows: pl.DataFrame, outcomes: Collection[str], reasons: Collection[str]) -> pl.DataFrame:
+    chosen = pl.col("outcome").is_in(list(outcomes))
+    if reasons:
+        chosen &= pl.col("reason").is_in(list(reasons))
+    return rows.filter(chosen)
+
+
+def _check_input(job: Job, summary: dict[str, Any]) -> None:
+    for source in summary["source"]:
+        if not (job.workspace / source["path"]).exists():
+            raise InputRefused(source["path"], f"the input of run {summary['run_id']} is not there any more")
+
+
+def _write(path: Path, job: Job, summary: dict[str, Any], wanted: pl.DataFrame) -> int:
+    sources: Sequence[dict[str, Any]] = summary["source"]
+    readers = open_input(find_files(job.source, job.workspace, [source["path"] for source in sources]), job.source)
+    own = [name for name in readers[0].columns if not name.startswith("batchpost_")]
+    written = 0
+    with replaced(path) as file:
+        table = CsvTable(file, [*own, *(f"batchpost_{name}" for name in TO_FIX_COLUMNS)])
+        for reader, source in zip(readers, sources, strict=True):
+            rows = wanted.filter(pl.col("source") == source["path"]).with_columns(pl.col("row").cast(pl.UInt32))
+            for batch in reader.batches():
+                chosen = rows.filter(
+                    pl.col("row").is_between(batch.first_row, batch.first_row + batch.frame.height - 1)
+                )
+                offsets = (chosen["row"] - batch.first_row).to_list()
+                table.write(link_rows(chosen, batch.frame[offsets], summary["run_id"]))
+                written += chosen.height
+            if reader.fingerprint is None or reader.fingerprint.sha256 != source["sha256"]:
+                raise InputRefused(source["path"], f"is not what run {summary['run_id']} read: it was changed since")
+    return written
