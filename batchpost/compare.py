@@ -76,13 +76,16 @@ def _same_rows(plan: Plan, ledger: Ledger, contents: Sequence[bytes]) -> None:
     code = plan.fates.code(Outcome.ALREADY_DELIVERED, "same_row")
     first = 0
     for file, content in zip(plan.files, contents, strict=True):
-        bitmap = ledger.delivered_rows(content)
-        for byte, bits in enumerate(bitmap):
-            for bit in range(8) if bits else ():
-                row = first + byte * 8 + bit
-                if bits >> bit & 1 and codes[row] == SEND:
-                    codes[row] = code
+        for number in _set_bits(ledger.delivered_rows(content), file.rows):
+            if codes[first + number] == SEND:
+                codes[first + number] = code
         first += file.rows
+
+
+def _set_bits(bitmap: bytes, size: int) -> Iterator[int]:
+    for byte, bits in enumerate(bitmap):
+        if bits:
+            yield from (number for number in range(byte * 8, min(byte * 8 + 8, size)) if bits >> (number & 7) & 1)
 
 
 def _events(plan: Plan, delivered: dict[bytes, Delivered], indexes: list[int]) -> Iterator[Correction]:

@@ -19,6 +19,8 @@ __all__ = ["CONFIRMED", "fold_run"]
 _PART = 50_000
 # already_delivered reasons by which the platform itself said that it has the event.
 CONFIRMED = {"confirmed_duplicate", "foreign_duplicate"}
+# Refusals that say nothing of an attempt before: the platform asks for the source before it asks for a duplicate.
+_INCONCLUSIVE = {"source_inactive"}
 
 
 def fold_run(
@@ -82,7 +84,7 @@ class _Folder:
         delivered = settlement.outcome is Outcome.DELIVERED or settlement.reason in CONFIRMED
         if delivered:
             self._mark_delivered(ended.number)
-        if settlement.outcome is Outcome.UNKNOWN:
+        if settlement.outcome is Outcome.UNKNOWN or (ended.may_be_applied and settlement.reason in _INCONCLUSIVE):
             self._doubts.append((claim.key, claim.body_hash, ended.number))
         if not self._is_event:
             self._update(ended.number, claim.key, claim.body_hash, delivered, delivered or ended.may_be_applied)

@@ -66,6 +66,7 @@ class History:
     sittings: int = 0
     over: tuple[str, int] | None = None
     last_at: float = 0.0
+    starts: int = 0
 
 
 def replay(files: Sequence[Path], history: History, *, boot: Callable[[], str] = boot_id) -> Iterator[Ended]:
@@ -159,6 +160,7 @@ def _apply_to_row(record: list[Any], row: Open, history: History) -> Ended | Non
     if kind == "start":
         row.started = True
         row.attempts += 1
+        history.starts += 1
         row.first_attempt_at = row.first_attempt_at or at
     elif kind == "again":
         row.started = False
@@ -166,5 +168,6 @@ def _apply_to_row(record: list[Any], row: Open, history: History) -> Ended | Non
     else:
         settlement = Settlement(Outcome(record[3]), *record[4:11])
         del history.open[number]
-        return Ended(number, row.claim, settlement, at, *record[11:15])
+        latency_ms, may_be_applied = record[13:15]
+        return Ended(number, row.claim, settlement, at, row.first_attempt_at, row.attempts, latency_ms, may_be_applied)
     return None

@@ -154,7 +154,10 @@ class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._raw: dict[bytes, bytes] = {}
-        self.on_header = self._raw.setdefault  # without a Python call for each field; the first of a name counts
+        self._body = bytearray()
+        # The parser calls these for each field and piece of a body: no Python code runs then.
+        self.on_header = self._raw.setdefault  # the first of a name counts
+        self.on_body = self._body.extend
         self._parser: Any = httptools.HttpResponseParser(self)  # the parser holds us, too: connection_lost unties it
         self._waiter: asyncio.Future[Reply] | None = None
         self._loop = asyncio.get_running_loop()
@@ -179,7 +182,7 @@ class _Connection(asyncio.Protocol):
             raise RuntimeError("a connection carries one request at a time")
         self._waiter = waiter = self._loop.create_future()
         self._raw.clear()
-        self._body = bytearray()
+        self._body.clear()
         self._received = self._status = 0
         self._complete = self._keep = False
         self._transport.write(request)
@@ -217,7 +220,7 @@ class _Connection(asyncio.Protocol):
             if not self._complete:
                 self.fail(MaybeSent("garbage", "the reply is not HTTP"))
                 return
-        if self._complete:
+        if self._complete or len(self._body) > MAX_BODY:
             self._settle()
         elif self._received > (_MAX_MESSAGE if self._status else _MAX_HEAD):
             self.fail(MaybeSent("garbage", "the reply is longer than any reply may be"))
@@ -246,7 +249,7 @@ class _Connection(asyncio.Protocol):
     def _settle(self) -> None:
         reply = complete_reply(self._status, self._headers.copy(), bytes(self._body))
         unsent = self._transport is not None and self._transport.get_write_buffer_size() > 0
-        if unsent or not self._keep:  # the rest of a request would be taken for the next one
+        if unsent or reply.oversized or not self._keep:  # the rest of a request would be taken for the next one
             self.close()
         self._last_used = time.monotonic()
         waiter, self._waiter = self._waiter, None
@@ -268,12 +271,6 @@ class _Connection(asyncio.Protocol):
         if self._raw != self._known_raw:  # the replies of one connection differ in little but the date
             self._known_raw = self._raw.copy()
             self._headers = header_map(self._raw.items())
-
-    def on_body(self, data: bytes) -> None:
-        self._body += data
-        if len(self._body) > MAX_BODY:
-            self._complete = True
-            raise httptools.HttpParserError("enough")
 
     def on_message_complete(self) -> None:
         if self._status:

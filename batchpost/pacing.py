@@ -39,7 +39,7 @@ class RateWindow:
         self._window = max(1.0, 1.0 / rate) * (1 + _MARGIN)
         self._starts: deque[float] = deque(maxlen=self._capacity)
         self._interval = self._window / self._capacity
-        self._burst = self._interval * max(0, self._capacity // 10)
+        self._burst = self._interval * (self._capacity // 50)  # what a timer that fires late may catch up on
         self._next = 0.0
 
     def __repr__(self) -> str:

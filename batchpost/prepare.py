@@ -129,7 +129,7 @@ def prepare(
     """
     origin = Origin.parse(job.api.base_url)
     identity = Identity(ledger.hash_key, str(origin), is_event=job.spec.is_event)
-    scope = (config_fingerprint(job), targets.org_id)
+    scope = (config_fingerprint(job), _reading(job), targets.org_id)
     readers = open_readers(job, lambda sha: ledger.finished(identity.content(sha, *scope)))
     plan = read_input(job, readers, identity, spool)
     targets.check(plan.campaigns)
@@ -151,6 +151,11 @@ def prepare(
     position = Position(seq, prepared.content, prepared.links.orders)
     prepared.corrections = compare(plan, job, ledger, position, contents)
     return prepared
+
+
+def _reading(job: Job) -> str:
+    """The settings that decide what the rows of a file are: under others, row 5 of it is another row."""
+    return job.source.model_dump_json(exclude={"path", "take", "empty"})
 
 
 def new_run_id() -> str:

@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 import anyio
+import httpcore
 import httpx
 
 from batchpost.errors import UsageError
@@ -68,6 +69,7 @@ class HttpxTransport:
         finally:
             if not keep:
                 await self.aclose()
+                await trace.aclose()
         self._last_used = time.monotonic()
         return reply
 
@@ -135,11 +137,14 @@ class _Trace:
     def __init__(self) -> None:
         self.stage = Stage.RESOLVING
         self._failures: list[BaseException] = []
+        self._stream: httpcore.AsyncNetworkStream | None = None
 
     async def __call__(self, event: str, info: dict[str, Any]) -> None:
         match event.split(".")[1:]:
             case ["connect_tcp", "started"]:
                 self.stage = Stage.CONNECTING
+            case ["connect_tcp", "complete"]:
+                self._stream = info["return_value"]
             case ["start_tls", "started"]:
                 self.stage = Stage.HANDSHAKE
             case ["send_request_headers", "started"]:
@@ -149,6 +154,14 @@ class _Trace:
                 self.stage = Stage.READING_BODY
             case [_, "failed"]:  # what httpcore raises in the end has lost its causes
                 self._failures += causes(info["exception"])
+            case _:
+                pass
+
+    async def aclose(self) -> None:
+        """Close the connection made in this attempt: httpcore forgets it when cancelled in the TLS handshake."""
+        if self._stream is not None:
+            with anyio.CancelScope(shield=True):
+                await self._stream.aclose()
 
     def fault(self, error: Exception) -> TransportFault:
         """What an exception means at this stage."""

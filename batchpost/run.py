@@ -11,18 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from batchpost.crashed import write_crashed
 from batchpost.errors import InputChanged, JournalError
 from batchpost.files import private_folder
 from batchpost.finish import write_results
 from batchpost.fold import fold_run
-from batchpost.history import History, replay
 from batchpost.job import Job
 from batchpost.journal import create_sitting, sitting_files
 from batchpost.ledger import Ledger, RunRecord
 from batchpost.locks import Locks, operation_locks
-from batchpost.outcomes import EndedRows, Ends, ended_frame
+from batchpost.outcomes import EndedRows, Ends
 from batchpost.places import Places, open_ledger, places, read_summary
-from batchpost.plan import Plan
 from batchpost.prepare import Prepared, fold_dead_runs, folding, prepare
 from batchpost.runsummary import Run, finished_summary, running_summary, state_of, write_summary
 from batchpost.send import Sitting, send, stopped_by
@@ -117,20 +116,10 @@ def _close_books(prepared: Prepared, old: RunRecord) -> None:
     folder = prepared.at.run(old.run_id)
     if old.state == "running" and (folder / "fates.bin").exists():
         try:
-            _write_crashed(prepared, old, folder)
+            write_crashed(prepared.job, old.run_id, folder, private_folder(prepared.at.results / old.run_id))
         except (OSError, ValueError):
             return
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _write_crashed(prepared: Prepared, old: RunRecord, folder: Path) -> None:
-    history = History()
-    ended = ended_frame(replay(sitting_files(folder), history))
-    ends = Ends(ended, history.open, "crashed")
-    results = private_folder(prepared.at.results / old.run_id)
-    written = write_results(results, old.run_id, prepared.job, Plan.load(folder), (), ends, ())
-    books = {"rows": written.books.rows_part(), "reasons": dict(written.books.reasons)}
-    write_summary(results, {**(read_summary(results) or {}), "state": "crashed", **books})
 
 
 def _sit(run: Run, options: Options, watcher: Watcher) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def running_summary(run: Run, tally: Tally) -> dict[str, Any]:
 
 def finished_summary(run: Run, written: Written, ended: pl.DataFrame, history: History, code: int) -> dict[str, Any]:
     """The summary of a run at the end of a sitting; requests are those of all its sittings."""
-    sent = int(ended["attempts"].sum()) + sum(row.attempts for row in history.open.values())
+    sent = history.starts
     rows_sent = ended.height + sum(row.attempts > 0 for row in history.open.values())
     books = written.books
     return {
@@ -126,7 +126,7 @@ def _sending(run: Run, tally: Tally, sent: int, retried: int) -> dict[str, Any]:
         "latency_ms": percentiles(tally.latencies),
         "rate": {
             "target": run.prepared.job.delivery.rate,
-            "mean": round(tally.requests / tally.seconds, 2) if tally.seconds > 0 else float(tally.requests),
+            "mean": round(tally.requests / max(1.0, tally.seconds), 2),
             "peak": tally.peak,
         },
         "sending_s": round(tally.seconds, 3),

@@ -74,7 +74,12 @@ def send(prepared: Prepared, file: LogFile, name: str, sitting: Sitting) -> tupl
     any case that the disk allows.
     """
     uvloop = find_spec("uvloop") is not None
-    return anyio.run(_send, prepared, file, name, sitting, backend_options={"use_uvloop": uvloop})
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        return anyio.run(_send, prepared, file, name, sitting, backend_options={"use_uvloop": uvloop})
+    finally:  # the event loop leaves them to the system, and a SIGTERM while results are written would end it wordless
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 def stopped_by(error: JournalError | InputChanged) -> Stop:

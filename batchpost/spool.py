@@ -51,6 +51,8 @@ class SpoolWriter:
     def __exit__(self, *error: object) -> None:
         if self._writer is not None:
             self._writer.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())  # after a power loss a run that is given up gets its results from it
         self._file.close()
 
     def write(self, frame: pl.DataFrame) -> None:

@@ -199,7 +199,7 @@ def header_map(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Header fields by lower-case name; of those with one name the first counts, as none that we read is a list."""
     headers: dict[str, str] = {}
     for name, value in pairs:
-        headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+        headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1").strip())
     return headers
 
 
@@ -249,7 +249,7 @@ def connect_fault(errors: Iterable[BaseException], stage: Stage) -> NotSent:
         match cause:
             case TimeoutError():
                 return NotSent("connect_timeout", "no connection in time")
-            case socket.gaierror():
+            case socket.gaierror() | UnicodeError():  # a label too long for IDNA
                 return NotSent("dns", "the host name cannot be resolved")
             case ssl.SSLCertVerificationError():
                 return NotSent("tls", f"certificate verify failed: {cause.verify_message}")

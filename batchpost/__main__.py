@@ -1,0 +1,6 @@
+"""``python -m batchpost``."""
+
+from batchpost.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""The commands about job files: check, plan, schema."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from batchpost.errors import BatchpostError
+from batchpost.failures import failure, most_urgent
+from batchpost.options import FILE
+from batchpost.output import Output
+
+if TYPE_CHECKING:
+    from batchpost.job import Job
+
+__all__ = ["check", "plan", "schema"]
+
+_WORKSPACE = click.option(
+    "--workspace", type=FILE, metavar="DIR", help="The folder that the job's paths are read against."
+)
+
+
+@click.command()
+@click.argument("jobs", metavar="JOB...", nargs=-1, required=True, type=FILE)
+@click.option("--offline", is_flag=True, help="Look at the job file alone, not at secrets and input.")
+@click.option("--show", is_flag=True, help="Print each job as TOML with all its defaults.")
+@_WORKSPACE
+@click.pass_obj
+def check(output: Output, jobs: tuple[Path, ...], offline: bool, show: bool, workspace: Path | None) -> int:
+    """Find every mistake of job files at once.
+
+    Each mistake is told with its file, line and likeliest mend. Without --offline also: are the secrets there, and
+    does the input have the columns that the job names? Nothing is sent.
+    """
+    from batchpost.jobfile import load_job, show_job
+
+    codes = []
+    for path in jobs:
+        found: list[BatchpostError] = []
+        try:
+            job = load_job(path, workspace=workspace)
+            found = [] if offline else list(_beside_the_file(job))
+            if show:
+                output.say(show_job(job).rstrip())
+        except BatchpostError as mistake:
+            found = [mistake]
+        for error in found:
+            output.tell(str(error))
+        if not found and not show:
+            output.say(f"{path}: no mistakes{' in the file' if offline else ''}")
+        codes += [failure(error)[1] for error in found]
+    return most_urgent(codes)
+
+
+def _beside_the_file(job: Job) -> Iterator[BatchpostError]:
+    """What is wrong with a job's secrets and its input, each on its own."""
+    from batchpost.targets import Targets
+
+    for look in (lambda: Targets(job, os.environ), lambda: _look_at_input(job)):
+        try:
+            look()
+        except BatchpostError as error:
+            yield error
+
+
+def _look_at_input(job: Job) -> None:
+    """Open the input and compare its columns with the job's; its rows are for ``plan``. Raises BatchpostError."""
+    from batchpost.errors import JobError
+    from batchpost.jobfile import check_columns
+    from batchpost.source import find_files, open_input
+
+    for reader in open_input(find_files(job.source, job.workspace), job.source):
+        if reader.columns and (mistakes := check_columns(job, reader.columns, reader.unsupported_columns)):
+            raise JobError(mistakes)
+
+
+@click.command()
+@click.argument("job", metavar="JOB", type=FILE)
+@click.option(
+    "--source", "sources", multiple=True, metavar="PATH", help="Read this in place of the job's path (repeatable)."
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Reckon with the first N rows to send.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), metavar="R", help="Requests a second, at most.")
+@click.option("--base-url", metavar="URL", help="The platform's address in place of the job's.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
+@_WORKSPACE
+@click.pass_obj
+def plan(
+    output: Output,
+    job: Path,
+    sources: tuple[str, ...],
+    limit: int | None,
+    rate: float | None,
+    base_url: str | None,
+    as_json: bool,
+    workspace: Path | None,
+) -> int:
+    """Read and check the whole input, and send nothing.
+
+    Prints what would go out, what would not and why, the money, three requests with personal data masked, and how
+    long it takes. Nothing is written into the workspace. Exit code 0: everything can go; 1: some rows cannot; 3: the
+    end of some rows is not known.
+    """
+    from batchpost.jobfile import load_job
+    from batchpost.planview import plan_json, plan_text, view_of
+    from batchpost.preview import preview
+
+    loaded = load_job(job, workspace=workspace, base_url=base_url, rate=rate, source=sources)
+    with preview(loaded, os.environ) as found:
+        view = view_of(found, math.inf if limit is None else limit)
+    output.say(json.dumps(plan_json(view)) if as_json else plan_text(view))
+    return view.exit_code
+
+
+@click.command()
+@click.pass_obj
+def schema(output: Output) -> int:
+    """Print the JSON Schema of job files, for editors."""
+    from batchpost.jobfile import job_schema
+
+    output.say(json.dumps(job_schema(), indent=2))
+    return 0

@@ -1,0 +1,179 @@
+"""Finding the runs of a workspace, and telling what became of them.
+
+The registers of runs are in the ledgers; which ledgers there are, the workspace's job files say.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from batchpost.errors import UsageError
+from batchpost.layout import aligned, moment, short_command, short_path
+from batchpost.ledger import Ledger, RunRecord
+from batchpost.locks import is_held
+from batchpost.places import Places, read_summary
+from batchpost.progress import books_text
+
+__all__ = ["Found", "all_runs", "find_home", "find_run", "ledger_files", "runs_text", "show_text"]
+
+_DEFAULT_LEDGER = "sqlite:.batchpost/ledger.db"
+LATEST = "latest"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A run with its places. ``doubts``: operations of it whose end is still unknown."""
+
+    record: RunRecord
+    at: Places
+    doubts: int = 0
+
+    @property
+    def folder(self) -> Path:
+        """Its results."""
+        return Path(self.record.results) / self.record.run_id
+
+    @property
+    def held(self) -> bool:
+        """Whether a process is at it right now."""
+        return self.record.unfinished and is_held(self.at.locks, f"run {self.record.run_id}")
+
+    @property
+    def state(self) -> str:
+        """As in the register; ``crashed`` where it says running and nothing runs."""
+        return "crashed" if self.record.state == "running" and not self.held else self.record.state
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Its ``summary.json``; empty where there is none."""
+        return read_summary(self.folder) or {}
+
+
+def find_home(option: Path | None, environ: Mapping[str, str], here: Path) -> Path:
+    """The workspace where no job names one: ``option``, else ``$BATCHPOST_WORKSPACE``, else the nearest folder at or
+    above ``here`` with a ``batchpost.toml``, else ``here``. Raises UsageError where the first two are no folder."""
+    from batchpost.jobfile import find_workspace
+
+    home = find_workspace(here / "batchpost.toml", option, environ)
+    marked = (home / "batchpost.toml").is_file()
+    return home if marked or option or environ.get("BATCHPOST_WORKSPACE") else here
+
+
+def ledger_files(workspace: Path, environ: Mapping[str, str]) -> list[Path]:
+    """The ledgers that a workspace's job files name, those for tests included, as far as they exist."""
+    stated = {_DEFAULT_LEDGER}
+    for path in (*workspace.glob("*.toml"), *workspace.glob("jobs/*.toml")):
+        url = _ledger_url(path)
+        stated.add(environ.get(url.removeprefix("env:"), "") if url.startswith("env:") else url)
+    paths = {workspace / url.removeprefix("sqlite:") for url in stated if url.startswith("sqlite:")}
+    both = sorted({path for real in paths for path in (real, real.with_stem(f"{real.stem}-test"))})
+    return [path for path in both if path.is_file()]
+
+
+def _ledger_url(path: Path) -> str:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig")).get("ledger", {})
+    except (OSError, ValueError):  # a file that is no job, or not yet a sound one, has no runs of its own
+        return ""
+    url = table.get("url", "") if isinstance(table, dict) else ""
+    return url if isinstance(url, str) else ""
+
+
+def all_runs(workspace: Path, environ: Mapping[str, str]) -> list[Found]:
+    """Every run of the workspace, oldest first. Raises LedgerError."""
+    found = []
+    for path in ledger_files(workspace, environ):
+        with closing(Ledger.open(path, must_exist=True)) as ledger:
+            doubts = ledger.open_doubts()
+            for record in ledger.runs():
+                at = Places(path, Path(record.results), record.test)
+                found.append(Found(record, at, doubts.get(record.run_id, 0)))
+    return sorted(found, key=lambda run: (run.record.started_at, run.record.run_id))
+
+
+def find_run(runs: Sequence[Found], name: str, workspace: Path) -> Found:
+    """The run of an id, a unique prefix of one, a job's name (its latest run) or ``latest``; raises UsageError."""
+    exact = [run for run in runs if run.record.run_id == name]
+    of_job = [run for run in runs if name in (run.record.job, LATEST)]
+    begun = [run for run in runs if run.record.run_id.startswith(name)]
+    if found := exact or of_job[-1:] or (begun if len(begun) == 1 else []):
+        return found[0]
+    if begun and name:
+        listed = ", ".join(run.record.run_id for run in begun[:5])
+        raise UsageError(f"{name} may be one of {len(begun)} runs: {listed}{', ...' if len(begun) > 5 else ''}")
+    raise UsageError(f"there is no run or job {name} in {workspace}. `batchpost runs` lists them")
+
+
+def runs_text(runs: Sequence[Found], workspace: Path) -> str:
+    """The runs as a table, the newest at the end."""
+    if not runs:
+        return f"There are no runs in {workspace}."
+    rows: list[tuple[str, ...]] = [("RUN", "JOB", "STARTED", "STATE", "EXIT", "READ", "DELIVERED", "LEFT", "")]
+    for run in runs:
+        summary = run.summary
+        counts = summary.get("rows", {})
+        left = sum(counts.get(name, 0) for name in ("invalid", "rejected", "failed", "unknown", "not_attempted"))
+        numbers = [f"{count:,}" if counts else "-" for count in (counts.get("read"), counts.get("delivered"), left)]
+        code = summary.get("exit_code", run.record.exit_code)
+        facts = (run.record.run_id, run.record.job, _started(run), run.state, "-" if code is None else str(code))
+        rows.append((*facts, *numbers, "test" if run.record.test else ""))
+    return "\n".join(aligned(rows, right=(4, 5, 6, 7)))
+
+
+def show_text(run: Found, here: Path) -> str:
+    """One run: its books, reasons and money, what is outstanding, and the command to type next."""
+    summary, record = run.summary, run.record
+    head = [
+        ("run", f"{record.run_id}{'  (a test)' if record.test else ''}"),
+        ("job", f"{record.job} ({record.route})"),
+        ("state", _state_text(run, summary)),
+        ("started", _started(run)),
+        ("finished", moment(summary.get("finished_at"))),
+        *(("file", f"{source['path']} ({source['rows']:,} rows)") for source in summary.get("source", ())),
+        ("results", short_path(run.folder, here)),
+    ]
+    lines = aligned(head)
+    if summary.get("rows"):
+        lines += ["", books_text(summary)]
+    if outstanding := list(_outstanding(run, summary)):
+        lines += ["", *outstanding]
+    if command := _next(run, summary):
+        lines += ["", f"Next: {short_command(command, here)}"]
+    return "\n".join(lines)
+
+
+def _started(run: Found) -> str:
+    return datetime.fromtimestamp(run.record.started_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _state_text(run: Found, summary: Mapping[str, Any]) -> str:
+    code = summary.get("exit_code")
+    text = run.state if code is None else f"{run.state}, exit code {code}"
+    return f"{text}. {summary['message']}" if summary.get("message") else text
+
+
+def _outstanding(run: Found, summary: Mapping[str, Any]) -> Iterator[str]:
+    if run.doubts:
+        yield f"Operations of this run whose end is not known: {run.doubts:,}"
+    for run_id, count in summary.get("outstanding", {}).items():
+        yield f"When this run was made, the same of {run_id}: {count:,}"
+    for name in ("to_fix", "corrections"):
+        if summary.get(name) and (path := run.folder / f"{name}.csv").exists():
+            yield f"{path.name}: {summary[name]:,} rows"
+
+
+def _next(run: Found, summary: Mapping[str, Any]) -> str:
+    """The summary's own word, but for a run that ended without writing it."""
+    if run.held:
+        return f"batchpost stop {run.record.job}"
+    if run.state == "abandoned":
+        return ""
+    if run.state == "crashed" and summary.get("job_file"):
+        return f"batchpost run {summary['job_file']}"
+    return str(summary.get("next") or "")

@@ -1,0 +1,118 @@
+"""What a person or a program reads: results on standard output, everything else on standard error.
+
+A reader that went away (``| head``, a closed terminal) is no reason to end a run: what it does not want is dropped.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING, TextIO, cast
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+__all__ = ["Output", "Steady", "plain_text"]
+
+
+def plain_text(text: str) -> str:
+    """The text without control characters but line ends, so that a file's name or a server's word moves no cursor."""
+    return "".join(character if character.isprintable() or character == "\n" else " " for character in text)
+
+
+class Steady:
+    """A text stream that never fails: once its reader is gone (or it was never open) it takes and forgets."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        self.encoding = getattr(stream, "encoding", None) or "utf-8"
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:  # an ASCII locale cannot write every name
+            reconfigure(errors="backslashreplace")
+
+    def write(self, text: str) -> int:
+        """Write; returns the characters taken."""
+        if self._stream is not None:
+            try:
+                self._stream.write(text)
+            except (OSError, ValueError):
+                self.give_up()
+        return len(text)
+
+    def writelines(self, lines: Sequence[str]) -> None:
+        """Write one after the other."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Hand on what is buffered."""
+        if self._stream is not None:
+            try:
+                self._stream.flush()
+            except (OSError, ValueError):
+                self.give_up()
+
+    def isatty(self) -> bool:
+        """Whether a person may be looking."""
+        return self._stream is not None and not self._stream.closed and self._stream.isatty()
+
+    def fileno(self) -> int:
+        """The descriptor; raises OSError without one."""
+        if self._stream is None:
+            raise OSError("no stream")
+        return self._stream.fileno()
+
+    def give_up(self) -> None:
+        """Point the descriptor at nothing, or Python complains at its end about what it could not flush."""
+        stream, self._stream = self._stream, None
+        with suppress(OSError, ValueError, AttributeError):
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, cast(TextIO, stream).fileno())
+            os.close(nothing)
+
+    def binary(self) -> IO[bytes]:
+        """The stream for bytes as they are."""
+        self.flush()
+        return cast("IO[bytes]", _Bytes(self, getattr(self._stream, "buffer", None)))
+
+
+class _Bytes(io.BufferedIOBase):
+    """Writes through to a stream's buffer as long as somebody reads. polars is given no descriptor: writing to one
+    itself, it would report a closed pipe in a way of its own."""
+
+    def __init__(self, steady: Steady, buffer: IO[bytes] | None) -> None:
+        self._steady, self._buffer = steady, buffer
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: ReadableBuffer) -> int:
+        if self._buffer is not None:
+            try:
+                self._buffer.write(data)
+                self._buffer.flush()
+            except (OSError, ValueError):
+                self._buffer = None
+                self._steady.give_up()
+        return len(memoryview(data))
+
+
+class Output:
+    """The two streams of the command line: ``out`` for results, ``err`` for the rest."""
+
+    def __init__(self, out: TextIO | None = None, err: TextIO | None = None) -> None:
+        self.out = Steady(out if out is not None else sys.stdout)
+        self.err = Steady(err if err is not None else sys.stderr)
+
+    def say(self, text: str) -> None:
+        """A result: a text of one or more lines."""
+        self.out.write(plain_text(text) + "\n")
+        self.out.flush()
+
+    def tell(self, text: str) -> None:
+        """Anything that is not the result."""
+        self.err.write(plain_text(text) + "\n")
+        self.err.flush()

@@ -1,0 +1,112 @@
+"""Looking at a job without running it: the whole input is read and compared, nothing is sent, and nothing is written
+into the workspace."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import polars as pl
+
+from batchpost.feed import rows_to_send
+from batchpost.fold import fold_run
+from batchpost.job import Job
+from batchpost.journal import sitting_files
+from batchpost.ledger import Ledger, RunRecord
+from batchpost.locks import holder, is_held
+from batchpost.masking import Sample, masked_sample
+from batchpost.places import Places, open_ledger, places, summaries
+from batchpost.prepare import Prepared, prepare
+from batchpost.spool import read_spool
+from batchpost.summary import Books
+from batchpost.targets import Targets
+
+__all__ = ["TO_SEND", "Preview", "books_of", "preview", "samples_of"]
+
+TO_SEND = "to_send"  # beside the outcomes: rows that go out
+_SAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What ``plan`` found. ``books`` count rows that go out under ``to_send``; ``counts`` rows by outcome and reason;
+    ``under_way`` the process that runs this job right now."""
+
+    prepared: Prepared
+    books: Books
+    counts: dict[tuple[str, str], int]
+    samples: list[Sample]
+    under_way: dict[str, Any] | None
+
+
+@contextmanager
+def preview(job: Job, environ: Mapping[str, str]) -> Iterator[Preview]:
+    """Prepare the job as ``run`` would, with everything that has to be written in a temporary folder.
+
+    Raises BatchpostError as ``run`` would before its first request.
+    """
+    at = places(job, environ)
+    targets = Targets(job, environ)
+    with TemporaryDirectory(prefix="batchpost-") as folder, closing(_ledger(job, at, Path(folder))) as ledger:
+        prepared = prepare(
+            *(job, at, ledger, targets), spool=Path(folder) / "plan.arrow", lock_campaigns=lambda _: None
+        )
+        name = f"job {job.name}"
+        yield Preview(
+            prepared,
+            books_of(prepared),
+            {key if key != ("", "") else (TO_SEND, ""): count for key, count in prepared.plan.fates.counts().items()},
+            samples_of(prepared, _SAMPLES),
+            (holder(at.locks, name) or {}) if is_held(at.locks, name) else None,
+        )
+
+
+def samples_of(prepared: Prepared, most: int) -> list[Sample]:
+    """The first requests that go out, masked. Raises InputChanged."""
+    rows = rows_to_send(prepared.plan, prepared.readers, prepared.job, target=prepared.targets)
+    return [masked_sample(row, prepared.job.spec) for row in islice(rows, most)]
+
+
+def books_of(prepared: Prepared) -> Books:
+    """Rows, reasons and money by outcome as the plan stands."""
+    books, first, fates = Books(), 0, prepared.plan.fates
+    for record in read_spool(prepared.plan.spool):
+        money = [name for name in record.columns if name.startswith("money_")]
+        decided = fates.series(first, record.height).with_columns(
+            pl.col("outcome").fill_null(TO_SEND), pl.col("reason").fill_null("")
+        )
+        books.add(record.select(money).hstack(decided) if money else decided)
+        first += record.height
+    return books
+
+
+def _ledger(job: Job, at: Places, folder: Path) -> Ledger:
+    """The ledger to compare with; a copy where a dead run's journal must be booked first, an empty one in memory where
+    there is none yet."""
+    rests_on_one = any("ledger" in summary for summary in summaries(at.results, test=at.test))
+    if not (at.ledger.exists() or rests_on_one or job.ledger.must_exist):
+        return Ledger.in_memory()
+    ledger = open_ledger(at, must_exist=True, new_ledger=False)
+    dead = [record for record in ledger.runs() if record.unfinished and _is_dead(record, at)]
+    if not dead:
+        return ledger
+    with closing(ledger):
+        copy = folder / "ledger.db"
+        with closing(sqlite3.connect(at.ledger)) as source, closing(sqlite3.connect(copy)) as target:
+            source.backup(target)
+    ledger = Ledger.open(copy)
+    for record in dead:
+        fold_run(ledger, record.run_id, sitting_files(at.run(record.run_id)))
+    return ledger
+
+
+def _is_dead(record: RunRecord, at: Places) -> bool:
+    """Whether a run ended without its journal being booked."""
+    unbooked = len(sitting_files(at.run(record.run_id))) > record.folded
+    return unbooked and not is_held(at.locks, f"run {record.run_id}")

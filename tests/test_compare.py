@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from batchpost.batch import Fingerprint
+from batchpost.compare import Correction, Position, compare
+from batchpost.job import Job
+from batchpost.ledger import Delivered, Fold, LastUpdate, Ledger, RunRecord
+from batchpost.links import Order
+from batchpost.plan import Plan
+from tests.jobtexts import job_text, load
+
+NOW, INPUT, OTHER = 1_750_000_000.0, b"input", b"other input"
+HERE = Position(5, INPUT)
+
+
+def mark(text: str) -> bytes:
+    return text.encode().ljust(16)
+
+
+def a_plan(rows: Sequence[tuple[str, str]], stake: str = "5", fires_again: bool = True) -> Plan:
+    """Rows to send: (key, body)."""
+    plan = Plan(Path("none"), files=[Fingerprint("in.csv", "", 0, len(rows))])
+    for number, (key, body) in enumerate(rows):
+        plan.fates.codes.append(0)
+        plan.sendable.rows.append(number)
+        plan.sendable.keys += mark(key)
+        plan.sendable.bodies += mark(body)
+        plan.sendable.stakes += mark(stake)
+        plan.sendable.fires_again.append(fires_again)
+    return plan
+
+
+def a_ledger(
+    events: Sequence[tuple[str, str]] = (),
+    updates: Sequence[tuple[str, LastUpdate]] = (),
+    doubts: Sequence[tuple[str, str]] = (),
+    delivered: dict[bytes, bytes] | None = None,
+) -> Ledger:
+    ledger = Ledger.in_memory()
+    ledger.begin_run(RunRecord("r1", 0, "job", "running", "", (), "global-event", False, "", NOW))
+    fold = Fold(
+        [(mark(key), Delivered(mark(body), mark("5"), "5.00", "conv_1", NOW)) for key, body in events],
+        [(mark(key), last) for key, last in updates],
+        [(mark(key), mark(body), 0) for key, body in doubts],
+        [(content, 100, bitmap) for content, bitmap in (delivered or {}).items()],
+    )
+    ledger.fold("r1", 1, [fold])
+    return ledger
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Job:
+    return load(tmp_path, job_text())
+
+
+@pytest.fixture
+def updates(tmp_path: Path) -> Job:
+    return load(tmp_path, job_text("update-lead"))
+
+
+def reasons(plan: Plan) -> list[str]:
+    return [plan.fates.table[code][1] for code in plan.fates.codes]
+
+
+def last(body: str, *, confirmed: bool = True, seq: int = 1, row: int = 0, content: bytes = OTHER) -> LastUpdate:
+    return LastUpdate(mark(body), confirmed, seq, row, content)
+
+
+# -- events ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_delivered_event_is_known_by_its_operation_whatever_else_is_sent_with_it(events: Job) -> None:
+    plan = a_plan([("x", "A"), ("y", "B"), ("z", "C")])
+    assert compare(plan, events, a_ledger([("x", "A"), ("y", "other")]), HERE, [INPUT]) == []
+    assert reasons(plan) == ["ledger", "differs", ""]
+    assert plan.fates.table[plan.fates.codes[1]] == ("already_delivered", "differs")
+
+
+def test_a_delivered_event_with_another_stake_is_a_conflict_with_what_was_delivered(events: Job) -> None:
+    plan = a_plan([("x", "A")], stake="6")
+    ledger = a_ledger([("x", "A")])
+    delivered = Delivered(mark("A"), mark("5"), "5.00", "conv_1", NOW)
+    assert compare(plan, events, ledger, HERE, [INPUT]) == [Correction(0, delivered)]
+    assert plan.fates.table[plan.fates.codes[0]] == ("invalid", "conflict")
+
+
+@pytest.mark.parametrize(
+    ("body", "fires_again", "reason", "in_doubt"),
+    [("A", True, "in_doubt", set()), ("B", True, "in_doubt", set()), ("A", False, "", {0}), ("B", False, "", set())],
+)
+def test_an_event_whose_end_is_not_known_goes_out_only_where_the_platform_refuses_a_second(
+    events: Job, body: str, fires_again: bool, reason: str, in_doubt: set[int]
+) -> None:
+    plan = a_plan([("x", body)], fires_again=fires_again)
+    compare(plan, events, a_ledger(doubts=[("x", "A")]), HERE, [INPUT])
+    assert (reasons(plan), plan.in_doubt) == ([reason], in_doubt)
+
+
+def test_a_delivered_event_is_in_doubt_no_more(events: Job) -> None:
+    plan = a_plan([("x", "A")], fires_again=False)
+    compare(plan, events, a_ledger([("x", "A")], doubts=[("x", "A")]), HERE, [INPUT])
+    assert (reasons(plan), plan.in_doubt) == (["ledger"], set())
+
+
+# -- the same content --------------------------------------------------------------------------------------------------
+
+
+def test_a_row_of_a_content_that_was_delivered_before_needs_no_key(events: Job) -> None:
+    plan = a_plan([(f"k{n}", "A") for n in range(20)])
+    plan.files = [Fingerprint("a.csv", "", 0, 12), Fingerprint("b.csv", "", 0, 8)]
+    ledger = a_ledger(delivered={b"a": bytes([0b101, 0b1000]), b"b": bytes([0b10])})
+    compare(plan, events, ledger, HERE, [b"a", b"b"])
+    assert [row for row, reason in enumerate(reasons(plan)) if reason == "same_row"] == [0, 2, 11, 13]
+
+
+def test_a_row_that_was_decided_before_stays_as_it_is(events: Job) -> None:
+    plan = a_plan([("x", "A"), ("y", "A")])
+    plan.fates.codes[0] = plan.fates.code("invalid", "contradiction")
+    compare(plan, events, a_ledger([("x", "A")], delivered={INPUT: b"\xff"}), HERE, [INPUT])
+    assert reasons(plan) == ["contradiction", "same_row"]
+
+
+# -- updates -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 100])
+@pytest.mark.parametrize(
+    ("before", "bodies", "expected"),
+    [
+        (last("A"), "A", ["unchanged"]),
+        (last("A"), "B", [""]),
+        (last("A", confirmed=False), "A", [""]),
+        (last("A"), "BA", ["", ""]),  # once B goes out, A is a change again
+        (last("A"), "AB", ["unchanged", ""]),
+        (last("A"), "ABA", ["unchanged", "", ""]),
+        (last("A"), "AA", ["unchanged", "unchanged"]),
+    ],
+)
+def test_an_update_is_unchanged_only_against_what_the_lead_will_be_then(
+    updates: Job, before: LastUpdate, bodies: str, expected: list[str], chunk: int
+) -> None:
+    plan = a_plan([("x", body) for body in bodies], fires_again=False)
+    compare(plan, updates, a_ledger(updates=[("x", before)]), HERE, [INPUT], chunk=chunk)
+    assert reasons(plan) == expected
+
+
+def test_unchanged_updates_are_sent_where_the_job_says_so(tmp_path: Path) -> None:
+    job = load(tmp_path, job_text("update-lead", rows="skip_unchanged = false"))
+    plan = a_plan([("x", "A")], fires_again=False)
+    compare(plan, job, a_ledger(updates=[("x", last("A"))]), HERE, [INPUT])
+    assert reasons(plan) == [""]
+
+
+@pytest.mark.parametrize(
+    ("before", "reason"),
+    [
+        (last("B", seq=6), "superseded"),  # a later run
+        (last("B", seq=5, row=4, content=INPUT), "superseded"),  # this run, further down
+        (last("B", seq=5, row=2, content=INPUT), ""),  # this run, before it
+        (last("B", seq=1, row=4, content=INPUT), "superseded"),  # an earlier run over the same input, further down
+        (last("B", seq=1, row=4, content=OTHER), ""),  # an earlier run over another input
+    ],
+)
+def test_an_update_never_overwrites_a_newer_one(updates: Job, before: LastUpdate, reason: str) -> None:
+    plan = a_plan([("a", "A"), ("b", "A"), ("c", "A"), ("x", "A")], fires_again=False)
+    compare(plan, updates, a_ledger(updates=[("x", before)]), HERE, [INPUT])
+    assert reasons(plan)[3] == reason
+
+
+@pytest.mark.parametrize(("seq", "reason"), [(2, ""), (4, "superseded")])
+def test_a_row_sent_again_stands_where_it_stood_in_its_own_run(updates: Job, seq: int, reason: str) -> None:
+    plan = a_plan([("x", "A")], fires_again=False)
+    position = Position(5, INPUT, [Order(3, 7, OTHER)])
+    compare(plan, updates, a_ledger(updates=[("x", last("B", seq=seq, content=b"third"))]), position, [INPUT])
+    assert reasons(plan) == [reason]
+
+
+@pytest.mark.parametrize(
+    ("body", "fires_again", "reason", "in_doubt"),
+    [("A", True, "in_doubt", set()), ("B", True, "", set()), ("A", False, "", {0})],
+)
+def test_an_update_in_doubt_is_held_back_only_where_it_could_sell_the_lead_twice(
+    updates: Job, body: str, fires_again: bool, reason: str, in_doubt: set[int]
+) -> None:
+    plan = a_plan([("x", body)], fires_again=fires_again)
+    compare(plan, updates, a_ledger(doubts=[("x", "A")]), HERE, [INPUT])
+    assert (reasons(plan), plan.in_doubt) == ([reason], in_doubt)
+
+
+def test_an_input_without_rows_to_send_asks_nothing(updates: Job, events: Job) -> None:
+    for job in (updates, events):
+        assert compare(a_plan([]), job, a_ledger(), HERE, [INPUT]) == []

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from batchpost.batch import Fingerprint
+from batchpost.history import Claim, Ended, Open
+from batchpost.model import Outcome, Repeat, Settlement
+from batchpost.outcomes import OUTCOME_COLUMNS, EndedRows, Ends, all_outcomes, ended_frame
+from batchpost.plan import Plan
+from batchpost.spool import SpoolWriter
+
+CLAIM = Claim(b"", b"", b"", "")
+AT = 1_750_000_000.0
+DELIVERED = Settlement(Outcome.DELIVERED, "conversion", "", 200, "", "conv_1", "src_9")
+
+
+def ended(number: int, settlement: Settlement = DELIVERED, attempts: int = 1) -> Ended:
+    return Ended(number, CLAIM, settlement, AT + 1.5, AT, attempts, 12.3, True)
+
+
+def a_plan(folder: Path, *fates: tuple[str, str] | None, batch: int = 100) -> Plan:
+    """Rows of one file; None is a row to send. Each has a pid of its own, details where it is decided."""
+    plan = Plan(folder / "plan.arrow", files=[Fingerprint("in.csv", "", 0, len(fates))])
+    with SpoolWriter(plan.spool, ("revenue",)) as writer:
+        for first in range(0, len(fates), batch):
+            some = fates[first : first + batch]
+            writer.write(_record(first, [fate and "why" for fate in some]))
+            outcomes, reasons = ([fate and fate[part] for fate in some] for part in (0, 1))
+            plan.fates.extend(pl.Series(outcomes, dtype=pl.String), pl.Series(reasons, dtype=pl.String))
+    return plan
+
+
+def _record(first: int, details: list[str | None]) -> pl.DataFrame:
+    numbers = list(range(first, first + len(details)))
+    return pl.DataFrame(
+        {"row": numbers, "file": [0] * len(numbers), "file_row": [n + 1 for n in numbers], "detail": details}
+    ).with_columns(
+        (pl.col("row") + 2).alias("line"),
+        *(pl.format("{}_{}", pl.lit(name), "row").alias(name) for name in ("transaction_id", "event_id", "pid")),
+        *(pl.lit(None, pl.Binary).alias(name) for name in ("key", "body_hash", "stake")),
+        pl.lit(None, pl.String).alias("campaign_id"),
+        pl.lit("5.00").alias("amount"),
+        pl.lit("5.00").cast(pl.Decimal(38, 9)).alias("money_revenue"),
+    )
+
+
+def outcomes(plan: Plan, ends: Ends, repeat: Repeat = Repeat.REFUSED) -> pl.DataFrame:
+    return pl.concat(all_outcomes(plan, "global-event", pl.lit(repeat).alias("repeat"), ends))
+
+
+def ends(
+    *rows: Ended, left_open: Mapping[int, Open] | None = None, cause: str = "limit", held: frozenset[str] = frozenset()
+) -> Ends:
+    return Ends(ended_frame(rows), left_open or {}, cause, held)
+
+
+def test_every_row_has_one_outcome_in_the_order_read(tmp_path: Path) -> None:
+    plan = a_plan(tmp_path, None, ("invalid", "not_a_number"), None, None, ("skipped", "filtered"), batch=2)
+    frame = outcomes(plan, ends(ended(3), ended(0)))
+    assert tuple(frame.columns) == (*OUTCOME_COLUMNS, "number", "money_revenue")
+    assert frame.select("row", "line", "number", "outcome", "reason", "detail").rows() == [
+        (1, 2, 0, "delivered", "conversion", ""),
+        (2, 3, 1, "invalid", "not_a_number", "why"),
+        (3, 4, 2, "not_attempted", "limit", None),
+        (4, 5, 3, "delivered", "conversion", ""),
+        (5, 6, 4, "skipped", "filtered", "why"),
+    ]
+
+
+def test_a_settled_row_carries_the_platforms_evidence(tmp_path: Path) -> None:
+    frame = outcomes(a_plan(tmp_path, None), ends(ended(0, attempts=3)))
+    row = frame.row(0, named=True)
+    assert {name: row[name] for name in ("http_status", "conversion_id", "pid", "attempts", "latency_ms")} == {
+        "http_status": 200,
+        "conversion_id": "conv_1",
+        "pid": "src_9",
+        "attempts": 3,
+        "latency_ms": 12.3,
+    }
+    assert row["first_attempt_at"] == "2025-06-15T15:06:40.000Z"
+    assert row["settled_at"] == "2025-06-15T15:06:41.500Z"
+    assert (row["source"], row["route"], row["amount"]) == ("in.csv", "global-event", "5.00")
+
+
+def test_what_was_never_sent_has_no_times_and_no_attempts(tmp_path: Path) -> None:
+    row = outcomes(a_plan(tmp_path, None, ("invalid", "x")), ends()).select(
+        "attempts", "first_attempt_at", "settled_at", "latency_ms", "http_status", "pid"
+    )
+    assert row.rows() == [(0, None, None, None, None, f"pid_{number}") for number in range(2)]
+
+
+def test_the_journals_word_counts_before_the_plans(tmp_path: Path) -> None:
+    """A continued run's plan has the journal's settlements, and what the ledger made of the same rows."""
+    frame = outcomes(a_plan(tmp_path, ("already_delivered", "same_row")), ends(ended(0)))
+    assert frame.select("outcome", "reason", "detail").rows() == [("delivered", "conversion", "")]
+
+
+def test_of_a_row_settled_twice_the_later_one_counts(tmp_path: Path) -> None:
+    inactive = Settlement(Outcome.REJECTED, "source_inactive", "", 403)
+    frame = outcomes(a_plan(tmp_path, None), ends(ended(0, inactive), ended(0)))
+    assert frame["reason"].to_list() == ["conversion"]
+
+
+@pytest.mark.parametrize(
+    ("repeat", "in_doubt", "outcome", "attempts"),
+    [
+        (Repeat.HARMLESS, True, "not_attempted", 2),
+        (Repeat.REFUSED, True, "unknown", 2),
+        (Repeat.FIRES_AGAIN, True, "unknown", 2),
+        (Repeat.FIRES_AGAIN, False, "not_attempted", 2),
+    ],
+)
+def test_a_row_left_open_is_unknown_where_it_may_have_fired(
+    tmp_path: Path, repeat: Repeat, in_doubt: bool, outcome: str, attempts: int
+) -> None:
+    row = Open(CLAIM, in_doubt=in_doubt, attempts=attempts, first_attempt_at=AT)
+    frame = outcomes(a_plan(tmp_path, None), ends(left_open={0: row}, cause="interrupted"), repeat)
+    assert frame.select("outcome", "reason", "attempts").rows() == [(outcome, "interrupted", attempts)]
+    assert frame["first_attempt_at"].to_list() == ["2025-06-15T15:06:40.000Z"]
+
+
+def test_rows_of_a_held_source_say_so_unless_they_are_in_doubt(tmp_path: Path) -> None:
+    plan = a_plan(tmp_path, None, None, None, ("skipped", "filtered"))
+    held = frozenset({"pid_0", "pid_1", "pid_3"})
+    frame = outcomes(plan, ends(left_open={1: Open(CLAIM, in_doubt=True, attempts=1)}, held=held))
+    assert frame.select("outcome", "reason").rows() == [
+        ("not_attempted", "source_inactive"),
+        ("unknown", "limit"),
+        ("not_attempted", "limit"),
+        ("skipped", "filtered"),
+    ]
+
+
+def test_an_input_without_rows_has_no_outcomes(tmp_path: Path) -> None:
+    plan = a_plan(tmp_path)
+    assert list(all_outcomes(plan, "x", pl.lit(Repeat.REFUSED).alias("repeat"), ends())) == []
+
+
+def test_settlements_are_sorted_however_many_there_are() -> None:
+    rows = EndedRows()
+    for number in reversed(range(50_001)):
+        rows.add(ended(number))
+    rows.add(ended(7, Settlement(Outcome.FAILED, "dropped")))
+    frame = rows.frame()
+    assert frame["row"].to_list() == list(range(50_001))
+    assert frame["reason"][7] == "dropped"
+    assert ended_frame(()).height == 0

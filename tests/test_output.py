@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import TextIO
+
+import pytest
+
+from batchpost.output import Output, Steady, plain_text
+
+
+class Broken(io.StringIO):
+    """A stream whose reader is gone."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+@pytest.fixture
+def pipe() -> TextIO:
+    """The writing end of a pipe that nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    return os.fdopen(writing, "w")
+
+
+def test_control_characters_do_not_reach_a_terminal() -> None:
+    assert plain_text("a\x1b[2Jb\r\nc\u202ed\ttwo\nlines") == "a [2Jb \nc d two\nlines"
+
+
+def test_results_and_messages_go_to_streams_of_their_own() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    output = Output(out, err)
+    output.say("books")
+    output.tell("a message")
+    assert (out.getvalue(), err.getvalue()) == ("books\n", "a message\n")
+
+
+@pytest.mark.parametrize("stream", [None, Broken()])
+def test_a_stream_without_a_reader_takes_everything_and_says_nothing(stream: TextIO | None) -> None:
+    steady = Steady(stream)
+    assert steady.write("lost") == 4
+    steady.writelines(["a", "b"])
+    steady.flush()
+    assert steady.isatty() is False
+    assert steady.binary().write(b"abc") == 3
+    with pytest.raises(OSError, match="no stream"):
+        steady.fileno()
+
+
+def test_a_closed_pipe_is_given_up_at_once_and_for_good(pipe: TextIO) -> None:
+    steady = Steady(pipe)
+    steady.write("x")
+    steady.flush()
+    assert os.fstat(pipe.fileno()).st_rdev == Path(os.devnull).stat().st_rdev
+    pipe.close()  # flushing it again is no error any more
+
+
+def test_bytes_to_a_closed_pipe_are_dropped(pipe: TextIO) -> None:
+    binary = Steady(pipe).binary()
+    assert binary.writable()
+    assert [binary.write(b"line\n") for _ in range(3)] == [5, 5, 5]
+    pipe.close()
+
+
+def test_bytes_arrive_behind_the_text_before_them(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w") as file:
+        steady = Steady(file)
+        steady.write("text\n")
+        steady.binary().write(b"\xff\n")
+        assert steady.fileno() == file.fileno()
+    assert (tmp_path / "out").read_bytes() == b"text\n\xff\n"
+
+
+def test_names_that_the_locale_cannot_write_are_escaped(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w", encoding="ascii") as file:
+        Output(file, file).say("Müller")
+    assert (tmp_path / "out").read_text() == "M\\xfcller\n"

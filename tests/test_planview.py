@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchpost.batch import Dialect
+from batchpost.errors import LedgerError
+from batchpost.masking import MASK, Sample, masked_sample
+from batchpost.model import Repeat, Row, Target
+from batchpost.planview import FileView, PlanView, plan_json, plan_text, view_of
+from batchpost.preview import TO_SEND, preview
+from batchpost.reasons import REASONS, UNTROUBLED, meaning
+from batchpost.routes import ROUTES
+from batchpost.summary import Books
+from tests.commands import tree
+from tests.workspaces import ENVIRON, Workspace, sale_rows, sandbox, update_rows, write_csv
+
+BOOKS = Books(money={"revenue": {TO_SEND: Decimal("1250.00"), "invalid": Decimal("10.5")}})
+BOOKS.rows.update({TO_SEND: 1_000, "invalid": 2})
+VIEW = PlanView(
+    job="nightly",
+    route="global-event",
+    origin="https://api.example.com:443",
+    test=False,
+    files=[FileView("in.csv", "utf-8", 1_002, 54_321, "ab" * 32)],
+    books=BOOKS,
+    reasons=[("invalid", "not_a_number", 2)],
+    rate=10,
+    samples=[Sample(0, "POST", "/api/event/global/***", {"transaction_id": "t1", "revenue": Decimal("12.50")})],
+)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    place = Workspace(tmp_path)
+    place.sales()
+    write_csv(tmp_path / "in.csv", sale_rows(4))
+    return place
+
+
+def view(workspace: Workspace, **options: Any) -> PlanView:
+    with preview(workspace.load(), workspace.environ) as found:
+        return view_of(found, **options)
+
+
+# -- the text --------------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_tells_files_counts_money_reasons_duration_and_samples() -> None:
+    assert (
+        plan_text(VIEW)
+        == """\
+nightly: global-event to https://api.example.com:443
+  in.csv  1,002 rows  54,321 bytes  utf-8  sha256 abababababab
+
+          rows   revenue
+read     1,002  1,260.50
+to send  1,000  1,250.00
+invalid      2     10.50
+
+2  invalid  not_a_number  not a number
+
+1,000 requests at 10 a second take 1 min 40 s at least.
+Nothing was sent.
+
+The first 1, with personal data masked:
+POST /api/event/global/***
+  {"transaction_id": "t1", "revenue": 12.50}"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"limit": 50}, "50 requests (of 1,000: --limit) at 10 a second take 5 s at least."),
+        (
+            {"test": True},
+            "nightly: global-event to https://api.example.com:443  (a test: the platform is this machine)",
+        ),
+        ({"continues": "R1", "settled": 300}, "The next run goes on with R1, which settled 300 rows before it ended."),
+        (
+            {"abandons": ["R0"]},
+            "The unfinished run R0 was of another input or another job file: the next run gives it up.",
+        ),
+        ({"in_doubt": 3}, "3 rows may have arrived before; sending them again is harmless."),
+        ({"under_way": {"pid": 7}}, "This job is running right now (process 7); the counts are of this moment."),
+        ({"under_way": {}}, "This job is running right now; the counts are of this moment."),
+        ({"books": Books()}, "Nothing is left to send."),
+    ],
+)
+def test_a_plan_says_what_else_a_run_would_meet(changes: dict[str, Any], line: str) -> None:
+    assert line not in plan_text(VIEW).splitlines()
+    assert line in plan_text(replace(VIEW, **changes)).splitlines()
+
+
+def test_a_plan_for_a_program_has_the_same_numbers_as_exact_text() -> None:
+    plan = json.loads(json.dumps(plan_json(VIEW)))
+    assert plan["money"] == {"revenue": {"read": "1260.50", "to_send": "1250.00", "invalid": "10.50"}}
+    assert plan["rows"] | {"read": 1_002, "to_send": 1_000, "invalid": 2} == plan["rows"]
+    assert plan["send"] == {"rows": 1_000, "rate": 10, "seconds": 100.0}
+    assert plan["samples"][0]["body"] == {"transaction_id": "t1", "revenue": "12.50"}
+    assert (plan["exit_code"], plan["under_way"], plan["continues"]) == (1, False, None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "code"), [({TO_SEND: 1}, 0), ({"skipped": 2}, 0), ({"invalid": 1}, 1), ({"invalid": 1, "unknown": 1}, 3)]
+)
+def test_the_exit_code_says_whether_everything_can_go(rows: dict[str, int], code: int) -> None:
+    books = Books()
+    books.rows.update(rows)
+    assert replace(VIEW, books=books).exit_code == code
+
+
+# -- looking without touching ----------------------------------------------------------------------------------------
+
+
+def test_a_preview_of_a_job_that_never_ran_counts_its_rows_and_leaves_no_trace(workspace: Workspace) -> None:
+    write_csv(workspace.folder / "in.csv", {**sale_rows(4), "Payout": ["1.50", "2", "x", "1.50"]})
+    before = tree(workspace.folder)
+    found = view(workspace)
+    assert dict(found.books.rows) == {TO_SEND: 3, "invalid": 1}
+    assert found.books.money == {"revenue": {TO_SEND: Decimal("5.00"), "invalid": Decimal(0)}}
+    assert found.reasons == [("invalid", "not_a_number", 1)]
+    assert [sample.number for sample in found.samples] == [0, 1, 3]
+    assert found.files[0].dialect == "utf-8, cells divided by ',', header on line 1"
+    assert (found.test, found.continues, found.under_way) == (True, "", None)
+    assert tree(workspace.folder) == before
+
+
+def test_a_preview_knows_what_was_delivered_and_what_goes_on(tmp_path: Path, workspace: Workspace) -> None:
+    with sandbox() as (server, _):
+        workspace.base_url = server.base_url
+        workspace.sales()
+        summary = workspace.run(limit=1)
+        found = view(workspace)
+        assert (found.continues, found.settled, found.to_send) == (summary["run_id"], 1, 3)
+        workspace.run()
+    assert view(workspace).reasons == [("already_delivered", "same_row", 4)]
+    write_csv(tmp_path / "in.csv", sale_rows(5))
+    assert ("already_delivered", "ledger", 4) in view(workspace).reasons
+
+
+def test_a_preview_books_a_dead_runs_journal_in_a_copy_of_the_ledger(workspace: Workspace) -> None:
+    with sandbox() as (server, _):
+        workspace.base_url = server.base_url
+        workspace.sales(dedupe=False)
+        summary = workspace.run(limit=3)
+    with workspace.ledger() as ledger:  # as if it had died before its journal was taken in
+        ledger._db.execute("UPDATE runs SET state = 'running', folded = 0")
+        ledger._db.execute("DELETE FROM events")
+        ledger._db.execute("DELETE FROM contents")
+    write_csv(workspace.folder / "in.csv", sale_rows(5))
+    before = tree(workspace.folder)
+    found = view(workspace)
+    assert found.abandons == [summary["run_id"]]
+    assert found.reasons == [("already_delivered", "ledger", 3)]
+    assert tree(workspace.folder) == before
+
+
+def test_a_preview_refuses_a_lost_ledger_as_a_run_would(workspace: Workspace) -> None:
+    with sandbox() as (server, _):
+        workspace.base_url = server.base_url
+        workspace.sales()
+        workspace.run()
+    workspace.places.ledger.unlink()
+    with pytest.raises(LedgerError, match="the ledger is gone"):
+        view(workspace)
+
+
+def test_a_parquet_file_has_no_dialect(tmp_path: Path) -> None:
+    import polars as pl
+
+    place = Workspace(tmp_path)
+    place.updates(source='path = "in.parquet"')
+    pl.DataFrame(update_rows([("a", "Bonn")])).write_parquet(tmp_path / "in.parquet")
+    found = view(place)
+    assert found.files[0].dialect == "Parquet"
+    assert str(found.samples[0]).startswith("POST /api/lead/update/cmp_a\n")
+
+
+def test_tabs_are_named(workspace: Workspace) -> None:
+    import batchpost.planview as planview
+
+    assert planview._dialect(Dialect("cp1252", "\t", '"', "\n", 3)) == "cp1252, cells divided by tab, header on line 3"
+
+
+# -- what is masked and what is said ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "field", ["first_name", "email", "mobile", "address", "zip_code", "date_of_birth", "sub1", "mood"]
+)
+def test_whatever_may_be_personal_is_masked_custom_fields_included(field: str) -> None:
+    body = json.dumps({"transaction_id": "t1", field: "canary"}).encode()
+    row = Row(0, "", Target("/api/lead/update/c"), body, Repeat.HARMLESS, b"", b"", b"", "", "")
+    sample = masked_sample(row, ROUTES["update-lead"])
+    assert sample.body == {"transaction_id": "t1", field: MASK}
+    assert "canary" not in str(sample)
+
+
+def test_ids_money_and_dates_of_the_conversion_are_shown_as_they_are_sent() -> None:
+    body = b'{"transaction_id":"t1","event_id":"sale","revenue":1250.00,"conversion_date":"2026-01-02","pid":"p","n":1}'
+    row = Row(4, "", Target("/api/event/global/org_secret"), body, Repeat.REFUSED, b"", b"", b"", "", "")
+    sample = masked_sample(row, ROUTES["global-event"])
+    assert str(sample) == (
+        'POST /api/event/global/***\n  {"transaction_id": "t1", "event_id": "sale", "revenue": 1250.00, '
+        '"conversion_date": "2026-01-02", "pid": "p", "n": "***"}'
+    )
+    assert "org_secret" not in json.dumps(sample.as_dict())
+
+
+def test_every_reason_of_the_code_has_a_meaning() -> None:
+    import re
+
+    from batchpost import convert, fields, mapping, verdict
+
+    named = {code.partition(":")[0] for code in fields._SENTENCES} | set(mapping._ROWS)
+    named |= (
+        {name for name, _ in verdict._REASONS}
+        | set(verdict._BY_CODE.values())
+        | {stop for stop, _ in verdict._STOPS.values()}
+    )
+    named |= set(re.findall(r'Outcome\.\w+, "(\w+)"', Path(verdict.__file__).read_text()))
+    assert convert.__name__ not in named
+    assert sorted(name for name in named if not meaning(name)) == []
+    assert set(REASONS) >= UNTROUBLED
+    assert meaning("connect_refused") == ""
+    assert ENVIRON["ORG"] not in " ".join(REASONS.values())

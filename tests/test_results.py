@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from batchpost.compare import Correction
+from batchpost.ledger import Delivered
+from batchpost.outcomes import OUTCOME_COLUMNS
+from batchpost.results import CsvTable, ParquetTable, link_rows, outcome_schema, to_fix_rows, write_corrections
+from tests.test_feed import a_job, planned
+from tests.workspaces import csv, sale_rows
+
+
+def csv_text(frame: pl.DataFrame, numbers: tuple[str, ...] = ()) -> str:
+    file = io.BytesIO()
+    table = CsvTable(file, frame.columns, numbers)
+    table.write(frame)
+    table.close()
+    return file.getvalue().decode()
+
+
+def outcomes(*rows: tuple[str, str]) -> pl.DataFrame:
+    """Outcomes of rows 1, 2, … of ``in.csv``: (outcome, reason)."""
+    names: dict[str, type[pl.DataType]] = dict.fromkeys(OUTCOME_COLUMNS, pl.String)
+    names |= {"row": pl.UInt32, "line": pl.UInt64, "attempts": pl.UInt32, "http_status": pl.UInt16}
+    names |= {"latency_ms": pl.Float64}
+    given = [
+        {"source": "in.csv", "row": n, "line": n + 1, "outcome": outcome, "reason": reason, "attempts": 1}
+        for n, (outcome, reason) in enumerate(rows, 1)
+    ]
+    return pl.DataFrame(given, schema=names)
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+49", "-5", "@x", "\tx", "'=x"])
+def test_what_a_spreadsheet_would_run_is_guarded(cell: str) -> None:
+    assert csv_text(pl.DataFrame({"a": [cell]})).splitlines()[1].strip('"') == f"'{cell}"
+
+
+def test_our_own_numbers_keep_their_minus_sign() -> None:
+    frame = pl.DataFrame({"note": ["-5"], "amount": ["-5"], "row": [3], "empty": pl.Series([None], dtype=pl.String)})
+    assert csv_text(frame, ("amount",)) == 'note,amount,row,empty\n\'-5,-5,3,""\n'
+
+
+def test_a_table_without_rows_has_its_header() -> None:
+    assert csv_text(pl.DataFrame(schema={"a": pl.String, "b,c": pl.String})) == 'a,"b,c"\n'
+
+
+def test_cells_with_quotes_commas_and_line_ends_come_back(tmp_path: Path) -> None:
+    cells = ['say "hi"', "a,b", "two\nlines", "ümlaut 🎉", ""]
+    (tmp_path / "t.csv").write_text(csv_text(pl.DataFrame({"a": cells, "b": ["x"] * 5})), newline="")
+    assert csv(tmp_path / "t.csv")["a"].to_list() == cells
+
+
+def test_parquet_outcomes_have_types_and_the_runs_facts() -> None:
+    file = io.BytesIO()
+    table = ParquetTable(file, outcome_schema(["City"]), {"run_id": "r1"})
+    frame = outcomes(("delivered", "conversion"), ("invalid", "conflict")).with_columns(pl.lit("Rome").alias("City"))
+    table.write(frame)
+    table.write(frame)
+    table.close()
+    found = pq.read_table(file)
+    assert found.schema.metadata[b"batchpost.run_id"] == b"r1"
+    assert found.column_names == [*OUTCOME_COLUMNS, "City"]
+    assert pl.DataFrame(found).equals(pl.concat([frame, frame]))
+
+
+def test_only_rows_that_a_mend_can_help_are_to_be_fixed(tmp_path: Path) -> None:
+    job = a_job(tmp_path)
+    _, [reader] = planned(job, sale_rows(6))
+    [batch] = reader.batches()
+    fates = outcomes(
+        ("delivered", "conversion"),
+        ("invalid", "not_a_number"),
+        ("invalid", "conflict"),
+        ("rejected", "lead_not_found"),
+        ("rejected", "server_duplicate"),
+        ("failed", "dropped"),
+    )
+    rows = to_fix_rows(fates, batch, "r1")
+    assert rows.select("Lead", "batchpost_run", "batchpost_row", "batchpost_line", "batchpost_reason").rows() == [
+        ("txn_00001", "r1", 2, 3, "not_a_number"),
+        ("txn_00003", "r1", 4, 5, "lead_not_found"),
+    ]
+
+
+def test_a_row_that_mends_another_keeps_its_link_to_the_first_one() -> None:
+    own = pl.DataFrame(
+        {
+            "Lead": ["a"],
+            "batchpost_run": ["r0"],
+            "batchpost_source": ["first.csv"],
+            "batchpost_row": ["9"],
+            "batchpost_line": ["10"],
+            "batchpost_reason": ["old"],
+        }
+    )
+    [row] = link_rows(outcomes(("invalid", "conflict")), own, "r1").rows(named=True)
+    assert (row["batchpost_run"], row["batchpost_source"], row["batchpost_row"]) == ("r0", "first.csv", "9")
+    assert (row["Lead"], row["batchpost_reason"]) == ("a", "conflict")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "difference"),
+    [("80.50", "100", "19.50"), ("100", "80.5", "-19.5"), ("5.00", "5.00", "0.00"), ("", "5", ""), ("5", None, "")],
+)
+def test_corrections_say_what_was_delivered_and_the_exact_difference(
+    tmp_path: Path, before: str, now: str | None, difference: str
+) -> None:
+    correction = Correction(3, Delivered(b"", b"", before, "conv_1", 1_750_000_000.0))
+    frame = pl.DataFrame(
+        {"number": [3, 4], "transaction_id": ["=x", "y"], "event_id": ["sale"] * 2, "amount": [now, "9"]},
+        schema_overrides={"amount": pl.String},
+    )
+    write_corrections(tmp_path / "corrections.csv", [correction], frame)
+    found = csv(tmp_path / "corrections.csv")
+    columns = ["transaction_id", "event_id", "conversion_id", "delivered", "delivered_on", "now", "difference"]
+    assert found.columns == columns
+    assert found.rows() == [("'=x", "sale", "conv_1", before, "2025-06-15", now or "", difference)]

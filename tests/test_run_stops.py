@@ -1,0 +1,160 @@
+"""Runs that end early, and how the next one goes on: tokens, sources, limits, failures."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from batchpost.sandbox import Sandbox
+from tests.workspaces import (
+    FAST,
+    Onlooker,
+    Workspace,
+    balanced,
+    counted,
+    fired,
+    leads,
+    once,
+    sale_rows,
+    sandbox,
+    update_rows,
+    write_csv,
+)
+
+
+@pytest.fixture
+def server() -> Iterator[Sandbox]:
+    with sandbox() as (running, _):
+        yield running
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, server: Sandbox) -> Workspace:
+    return Workspace(tmp_path, server.base_url)
+
+
+def test_a_token_that_expires_stops_the_run_and_a_new_one_lets_it_go_on(workspace: Workspace, server: Sandbox) -> None:
+    (workspace.folder / "token").write_text("sandbox-token\n")
+    workspace.updates(api='token = "file:token"')
+    write_csv(workspace.folder / "in.csv", update_rows([(lead, "Rome") for lead in leads(600)]))
+    server.configure(latency=0.002)
+    with once(lambda: len(server.received) >= 300, lambda: server.configure(token="another")) as expired:
+        first = workspace.run()
+    assert expired.is_set()
+    assert (first["exit_code"], first["state"], first["stopped_by"]) == (4, "stopped", "unauthorized")
+    balanced(first, workspace.outcomes(first))
+    assert first["reasons"]["unauthorized"] == first["rows"]["not_attempted"] > 0
+    refused = [entry for entry in server.received if entry.status == 401]
+    assert 0 < len(refused) <= 8
+    assert first["rows"]["delivered"] == len(server.received) - len(refused)
+
+    (workspace.folder / "token").write_text("another\n")
+    second = workspace.run()
+    assert (second["run_id"], second["continued"], second["exit_code"]) == (first["run_id"], True, 0)
+    assert counted(workspace.outcomes(second), "outcome") == {"delivered": 600}
+    assert sorted(fired(server.received)) == leads(600)
+    assert second["started_at"] == first["started_at"] <= second["finished_at"]
+
+
+def test_a_token_renewed_in_its_file_while_running_does_not_even_stop_it(workspace: Workspace, server: Sandbox) -> None:
+    (workspace.folder / "token").write_text("sandbox-token")
+    workspace.updates(api='token = "file:token"')
+    write_csv(workspace.folder / "in.csv", update_rows([(lead, "Rome") for lead in leads(200)]))
+    server.configure(latency=0.002)
+
+    def renew() -> None:
+        (workspace.folder / "token").write_text("another")
+        server.configure(token="another")
+
+    with once(lambda: len(server.received) >= 50, renew):
+        summary = workspace.run()
+    assert (summary["exit_code"], summary["rows"]["delivered"]) == (0, 200)
+    assert sorted(fired(server.received)) == leads(200)
+
+
+def test_rows_of_an_inactive_source_are_held_and_sent_when_it_is_active_again(
+    workspace: Workspace, server: Sandbox
+) -> None:
+    workspace.sales(fields='pid = { column = "Source" }')
+    rows = {**sale_rows(400), "Source": ["good", "bad", "good", "fair"] * 100}
+    write_csv(workspace.folder / "in.csv", rows)
+    server.configure(inactive_pids=["bad"])
+
+    first = workspace.run()
+    outcomes = workspace.outcomes(first)
+
+    balanced(first, outcomes)
+    assert (first["exit_code"], first["stopped_by"]) == (4, "source_inactive")
+    assert counted(outcomes, "outcome", "pid")["delivered", "good"] == 200
+    assert counted(outcomes, "outcome", "pid")["delivered", "fair"] == 100
+    held = counted(outcomes, "outcome", "reason")
+    assert held["rejected", "source_inactive"] + held["not_attempted", "source_inactive"] == 100
+    assert held["rejected", "source_inactive"] <= 8
+
+    server.configure(inactive_pids=[])
+    second = workspace.run()
+    assert (second["run_id"], second["exit_code"]) == (first["run_id"], 0)
+    assert counted(workspace.outcomes(second), "outcome") == {"delivered": 400}
+    assert sorted(fired(server.received)) == leads(400)
+
+
+def test_a_limit_leaves_the_rest_for_the_next_run(workspace: Workspace, server: Sandbox) -> None:
+    workspace.sales()
+    write_csv(workspace.folder / "in.csv", sale_rows(180))
+    first = workspace.run(limit=100)
+    assert (first["exit_code"], first["stopped_by"]) == (6, "limit")
+    assert first["reasons"] == {"conversion": 100, "limit": 80}
+    assert sorted(fired(server.received)) == leads(100)
+    second = workspace.run(limit=100)
+    assert (second["run_id"], second["exit_code"]) == (first["run_id"], 0)
+    assert sorted(fired(server.received)) == leads(180)
+    assert second["requests"] == {"sent": 180, "retried": 0}
+
+
+def test_an_inactive_source_is_more_urgent_than_a_limit(workspace: Workspace, server: Sandbox) -> None:
+    workspace.sales(fields='pid = { column = "Source" }')
+    write_csv(workspace.folder / "in.csv", {**sale_rows(60), "Source": ["bad"] + ["good"] * 59})
+    server.configure(inactive_pids=["bad"])
+    assert workspace.run(limit=20)["exit_code"] == 4
+
+
+def test_until_an_instant_nothing_starts_after_it(workspace: Workspace, server: Sandbox) -> None:
+    workspace.sales()
+    write_csv(workspace.folder / "in.csv", sale_rows(50))
+    summary = workspace.run(until=time.monotonic())
+    assert (summary["exit_code"], summary["stopped_by"], server.received) == (6, "until", [])
+    assert summary["reasons"] == {"until": 50}
+
+
+def test_too_many_failures_stop_the_run(workspace: Workspace, server: Sandbox) -> None:
+    workspace.sales(delivery=f"{FAST}\nmax_failures = 10", fields='pid = { column = "Source" }')
+    rows = {**sale_rows(500), "Email": [""] * 500, "Source": ["x"] * 500}
+    write_csv(workspace.folder / "in.csv", rows)
+    workspace.environ["ORG"] = "org_of_others"  # which has none of these leads
+    summary = workspace.run()
+    assert (summary["exit_code"], summary["stopped_by"]) == (4, "max_failures")
+    assert 10 < summary["rows"]["rejected"] <= 10 + 8
+    assert summary["reasons"]["lead_not_found"] == summary["rows"]["rejected"]
+    assert summary["rows"]["not_attempted"] == 500 - summary["rows"]["rejected"]
+
+
+def test_results_that_cannot_be_written_stop_the_run_and_the_next_one_goes_on(
+    workspace: Workspace, server: Sandbox
+) -> None:
+    workspace.sales()
+    write_csv(workspace.folder / "in.csv", sale_rows(900))
+    server.configure(latency=0.02)
+    results = workspace.folder / "results"
+    with pytest.raises(OSError, match=r"summary\.json|outcomes\.csv"):
+        workspace.run(Onlooker(on_progress=lambda _: shutil.rmtree(results, ignore_errors=True)))
+    sent = len(server.received)
+    assert 0 < sent < 900
+    server.configure(latency=0.0)
+    summary = workspace.run()
+    assert (summary["continued"], summary["exit_code"]) == (True, 0)
+    assert counted(workspace.outcomes(summary)) == {("delivered", "conversion"): 900}
+    assert sorted(fired(server.received)) == leads(900)
