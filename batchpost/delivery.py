@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from random import Random
 
 import anyio
@@ -77,6 +76,8 @@ class Delivery:
         self._claimed = 0
         self._in_flight = 0
         self._feeding = True
+        self._feeder_waits = False
+        self._stop_asked = False
         self._changed = anyio.Event()
         self._hungry = anyio.Event()
         self._stopping = anyio.Event()
@@ -109,11 +110,12 @@ class Delivery:
     def stop(self, reason: Stop) -> None:
         """Start nothing more; requests in flight get ``drain`` seconds, then they end as faults and are recorded."""
         self.stop_reason = reason.or_more_urgent(self.stop_reason)
-        if not self._stopping.is_set():
+        if not self._stop_asked:
+            self._stop_asked = True
             self._stopping.set()
             self._scope.deadline = anyio.current_time() + self._limits.drain
         self._wake()
-        self._hungry.set()
+        self._feed_again()
 
     async def _guard(self, part: Callable[[], Awaitable[None]]) -> None:
         """An error in one part must not cancel the requests of the others: it stops the run in order."""
@@ -138,7 +140,7 @@ class Delivery:
 
     async def _feed(self) -> None:
         try:
-            while not self._stopping.is_set():
+            while not self._stop_asked:
                 left = self._limits.rows - self._claimed
                 if left <= 0:
                     self._stop_at_limit()
@@ -165,8 +167,13 @@ class Delivery:
 
     async def _wait_hungry(self) -> None:
         self._hungry = anyio.Event()
-        if not self._stopping.is_set():
+        self._feeder_waits = True
+        if not self._stop_asked:
             await self._hungry.wait()
+
+    def _feed_again(self) -> None:
+        self._feeder_waits = False
+        self._hungry.set()
 
     def _stop_at_limit(self) -> None:
         """What is claimed still goes out; the run ends early only if something is left behind."""
@@ -175,12 +182,12 @@ class Delivery:
 
     def _close(self, row: Row) -> None:
         if self._queue.close(row):
-            self._hungry.set()
+            self._feed_again()
 
     # -- working -----------------------------------------------------------------------------------------------
 
     async def _work(self) -> None:
-        while (task := await self._next_task()) is not None:
+        while task := self._startable(self._clock()) or await self._next_task():
             self._in_flight += 1
             try:
                 await self._attempt(task)
@@ -191,7 +198,7 @@ class Delivery:
 
     async def _next_task(self) -> Task | None:
         """Wait for a row that may start now; None when there is nothing left or the run stops."""
-        while not self._stopping.is_set():
+        while not self._stop_asked:
             now = self._clock()
             due = self._queue.due_in(now)
             if due > 0 or self._in_flight >= self._pacing.in_flight.now:
@@ -202,19 +209,27 @@ class Delivery:
                 continue
             if now >= self._limits.until:
                 self.stop(Stop("until", "Stopped at the time it was told to", 6))
-                return None
-            if self._pacing.delay(now) > 0:
-                await self._wait_at_gate()
-            elif task := self._pick(now):
-                self._pacing.started(now)
+            elif task := self._startable(now):
                 return task
+            elif self._pacing.delay(now) > 0:
+                await self._wait_at_gate()
         return None
+
+    def _startable(self, now: float) -> Task | None:
+        """A row that may start this very moment, if there is one; its start is counted."""
+        if self._stop_asked or self._in_flight >= self._pacing.in_flight.now or now >= self._limits.until:
+            return None
+        if self._queue.due_in(now) > 0 or self._pacing.delay(now) > 0:
+            return None
+        if task := self._pick(now):
+            self._pacing.started(now)
+        return task
 
     def _pick(self, now: float) -> Task | None:
         """The next row; None for one that was claimed before its source turned out inactive: it is not sent."""
         task = self._queue.pick(now)
-        if self._queue.ready <= self._limits.concurrency:
-            self._hungry.set()
+        if self._feeder_waits and self._queue.ready <= self._limits.concurrency:
+            self._feed_again()
         if task.row.pid not in self.tally.held_pids:
             return task
         self._close(task.row)
@@ -247,7 +262,6 @@ class Delivery:
 
     async def _attempt(self, task: Task) -> None:
         row = task.row
-        task.first_at = task.first_at or self._wall()
         started = self._clock()
         self.tally.start(started, again=task.sends > 0)
         if not task.sends:
@@ -272,8 +286,7 @@ class Delivery:
     def _end_attempt(self, task: Task, result: Reply | Fault, started: float) -> None:
         now = self._clock()
         latency = now - started
-        wall = datetime.fromtimestamp(self._wall(), UTC)
-        verdict = judge(result, task.row, now=wall, accept_foreign=self._limits.accept_foreign)
+        verdict = judge(result, task.row, now=self._wall(), accept_foreign=self._limits.accept_foreign)
         self.tally.reply(result, latency * 1000, now)
         self._pacing.finished(served=verdict.served, latency=latency, now=now)
         task.applied = task.applied or verdict.may_be_applied
@@ -293,14 +306,8 @@ class Delivery:
         row = task.row
         if settlement.outcome is not Outcome.DELIVERED:
             settlement = settlement._replace(detail=clean_detail(settlement.detail, row.body))
-        self._journal.settle(
-            row.number,
-            settlement,
-            first_attempt_at=task.first_at,
-            attempts=task.sends,
-            latency_ms=latency * 1000,
-            may_be_applied=task.applied,
-        )
+        latency_ms = round(latency * 1000, 1)
+        self._journal.settle(row.number, settlement, latency_ms=latency_ms, may_be_applied=task.applied)
         self.tally.settle(settlement)
         self._close(row)
         if settlement.outcome is not Outcome.DELIVERED:
@@ -315,7 +322,7 @@ class Delivery:
     def _retry(self, task: Task, verdict: Verdict, latency: float, now: float) -> None:
         """Put the row into backoff, or settle it when it has had its share."""
         last = verdict.settlement or Settlement(Outcome.FAILED, "failed")
-        if self._stopping.is_set():
+        if self._stop_asked:
             self._journal.again(task.row.number, last.reason, may_be_applied=verdict.may_be_applied)
             return
         task.attempts += verdict.counted

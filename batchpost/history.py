@@ -20,6 +20,9 @@ from batchpost.model import Outcome, Settlement
 __all__ = ["Claim", "Ended", "History", "Open", "replay"]
 
 
+_OUTCOMES = {outcome.value: outcome for outcome in Outcome}  # a quarter of the time of Outcome(value)
+
+
 class Claim(NamedTuple):
     """A row that was about to be sent, with what the ledger needs to know of it."""
 
@@ -166,8 +169,8 @@ def _apply_to_row(record: list[Any], row: Open, history: History) -> Ended | Non
         row.started = False
         row.in_doubt = row.in_doubt or record[4]
     else:
-        settlement = Settlement(Outcome(record[3]), *record[4:11])
+        settlement = Settlement(_OUTCOMES[record[3]], *record[4:11])
         del history.open[number]
-        latency_ms, may_be_applied = record[13:15]
+        latency_ms, may_be_applied = record[11:13]
         return Ended(number, row.claim, settlement, at, row.first_attempt_at, row.attempts, latency_ms, may_be_applied)
     return None

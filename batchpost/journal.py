@@ -10,7 +10,7 @@ else within 50 ms. Why a log of our own and not SQLite: ``docs/decisions/journal
     ["start", row, at]
     ["again", row, at, kind, may_be_applied]                                         an attempt that did not end the row
     ["end", row, at, outcome, reason, detail, http_status, lead_status, conversion_id, pid, redirect_url,
-            first_attempt_at, attempts, latency_ms, may_be_applied]
+            latency_ms, may_be_applied]
     ["over", at, cause, exit_code]                                                   the sitting ended in order
 
 ``durable`` is how many bytes of this file were known to be on disk: damage before it is not the trace of a crash.
@@ -86,6 +86,7 @@ class Journal:
         name: str = "the journal",
     ) -> None:
         self._file = file
+        self._hand_over = file.append
         self._run_blocking = run_blocking
         self._clock = clock
         self._name = name
@@ -113,25 +114,15 @@ class Journal:
 
     def start(self, number: int) -> None:
         """The next thing that happens is the first byte of an attempt."""
-        self._append(["start", number, self._clock()])
+        self._write(b'["start",%d,%.3f]' % (number, self._clock()))
 
     def again(self, number: int, kind: str, *, may_be_applied: bool) -> None:
         """An attempt is over without ending its row."""
         self._append(["again", number, self._clock(), kind, may_be_applied])
 
-    def settle(
-        self,
-        number: int,
-        settlement: Settlement,
-        *,
-        first_attempt_at: float,
-        attempts: int,
-        latency_ms: float,
-        may_be_applied: bool,
-    ) -> None:
-        """The row's end."""
-        evidence = (round(first_attempt_at, 3), attempts, round(latency_ms, 1), may_be_applied)
-        self._append(["end", number, self._clock(), *settlement, *evidence])
+    def settle(self, number: int, settlement: Settlement, *, latency_ms: float, may_be_applied: bool) -> None:
+        """The row's end. ``may_be_applied``: some attempt of it may have had its effect."""
+        self._write(orjson.dumps(["end", number, self._clock(), *settlement, latency_ms, may_be_applied]))
 
     def over(self, cause: str, exit_code: int) -> None:
         """The sitting ended in order."""
@@ -152,11 +143,14 @@ class Journal:
             self._file.close()
 
     def _append(self, record: list[Any]) -> None:
-        self._check()
-        text = orjson.dumps(record)
-        line = b"%08x %s\n" % (crc32(text), text)
+        self._write(orjson.dumps(record))
+
+    def _write(self, text: bytes) -> None:
+        if self._broken:
+            self._check()
+        line = b"%08x %b\n" % (crc32(text), text)
         try:
-            self._file.append(line)
+            self._hand_over(line)
         except OSError as error:
             self._fail(error)
         self._size += len(line)

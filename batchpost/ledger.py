@@ -35,6 +35,7 @@ CREATE TABLE updates (
 CREATE TABLE doubts (
     key BLOB, body BLOB, run_id TEXT, row INTEGER, state TEXT DEFAULT 'open', PRIMARY KEY (key, body)
 ) WITHOUT ROWID;
+CREATE VIEW open_doubts AS SELECT * FROM doubts WHERE state = 'open';
 CREATE TABLE contents (id BLOB PRIMARY KEY, rows INTEGER, delivered BLOB, finished INTEGER DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE runs (
     run_id TEXT PRIMARY KEY, seq INTEGER UNIQUE, job TEXT, state TEXT, fingerprint TEXT, inputs TEXT, route TEXT,
@@ -151,25 +152,31 @@ class Ledger:
 
     def events(self, keys: Sequence[bytes]) -> dict[bytes, Delivered]:
         """The delivered ones among these event keys."""
+        if not self._has("events"):
+            return {}
         query = "SELECT key, body, stake, amount, conversion_id, delivered_at FROM wanted JOIN events USING (key)"
         return {row[0]: Delivered(*row[1:]) for row in self._wanted(keys, query)}
 
     def updates(self, keys: Sequence[bytes]) -> dict[bytes, LastUpdate]:
         """The last possibly applied update of each of these leads that has one."""
+        if not self._has("updates"):
+            return {}
         query = "SELECT key, body, confirmed, seq, row, content FROM wanted JOIN updates USING (key)"
         return {row[0]: LastUpdate(row[1], bool(row[2]), *row[3:]) for row in self._wanted(keys, query)}
 
     def doubts(self, keys: Sequence[bytes]) -> dict[bytes, set[bytes]]:
         """The bodies whose end is not known, for each of these keys that has one."""
         found: dict[bytes, set[bytes]] = {}
-        query = "SELECT key, body FROM wanted JOIN doubts USING (key) WHERE state = 'open'"
-        for key, body in self._wanted(keys, query):
-            found.setdefault(key, set()).add(body)
+        if self._has("open_doubts"):
+            wanted = set(keys)
+            for key, body in self._db.execute("SELECT key, body FROM open_doubts"):
+                if key in wanted:
+                    found.setdefault(key, set()).add(body)
         return found
 
     def open_doubts(self) -> dict[str, int]:
         """How many operations each run left without a known end."""
-        query = "SELECT run_id, COUNT(*) FROM doubts WHERE state = 'open' GROUP BY run_id"
+        query = "SELECT run_id, COUNT(*) FROM open_doubts GROUP BY run_id"
         return dict(self._db.execute(query).fetchall())
 
     def delivered_rows(self, content: bytes) -> bytes:
@@ -237,7 +244,8 @@ class Ledger:
             "state = 'open', run_id = excluded.run_id, row = excluded.row WHERE run_id <> excluded.run_id",
             doubts,
         )
-        self._db.executemany("UPDATE doubts SET state = 'delivered' WHERE key = ?", [(row[0],) for row in rows])
+        if self._has("open_doubts"):
+            self._db.executemany("UPDATE doubts SET state = 'delivered' WHERE key = ?", [(row[0],) for row in rows])
 
     def _fold_updates(self, updates: Sequence[tuple[bytes, LastUpdate]]) -> None:
         self._db.executemany(
@@ -246,8 +254,9 @@ class Ledger:
             "WHERE (excluded.seq, excluded.row) >= (updates.seq, updates.row)",
             sorted((key, *last) for key, last in updates),
         )
-        confirmed = [(key, last.body) for key, last in updates if last.confirmed]
-        self._db.executemany("UPDATE doubts SET state = 'delivered' WHERE key = ? AND body = ?", confirmed)
+        if self._has("open_doubts"):
+            confirmed = [(key, last.body) for key, last in updates if last.confirmed]
+            self._db.executemany("UPDATE doubts SET state = 'delivered' WHERE key = ? AND body = ?", confirmed)
 
     def _fold_contents(self, contents: Iterable[tuple[bytes, int, bytes]]) -> None:
         for content, rows, bitmap in contents:
@@ -266,6 +275,10 @@ class Ledger:
         self._db.execute("DELETE FROM wanted")
         self._db.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", ((key,) for key in sorted(keys)))
         yield from self._db.execute(query)
+
+    def _has(self, table: str) -> bool:
+        """Whether a table or view has a row; most lookups find an empty one, which this tells at once."""
+        return self._db.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is not None  # noqa: S608 - our own names
 
     def _meta(self, name: str) -> bytes:
         row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()

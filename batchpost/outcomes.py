@@ -73,7 +73,9 @@ class EndedRows:
         return pl.concat(self._parts).unique("row", keep="last", maintain_order=True).sort("row")
 
     def _pack(self) -> None:
-        self._parts.append(pl.DataFrame(self._rows, schema=_ENDED, orient="row"))
+        columns = zip(_ENDED.items(), zip(*self._rows, strict=True), strict=True) if self._rows else ()
+        part = {name: pl.Series(name, values, dtype=dtype) for (name, dtype), values in columns}
+        self._parts.append(pl.DataFrame(part, schema=_ENDED))
         self._rows = []
 
 

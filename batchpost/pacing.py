@@ -20,6 +20,7 @@ LONGEST_OUTAGE = 30 * 60.0
 # The window is this much longer than its second: what starts here exactly a second apart can reach the platform a
 # little closer together, and a limit counted over there is counted by its clock.
 _MARGIN = 0.01
+_FORGOTTEN = 60.0  # seconds after which a pause is not the first of several
 
 
 def backoff(attempt: int, random: Random, *, base: float = 0.5, cap: float = LONGEST_BACKOFF) -> float:
@@ -39,7 +40,7 @@ class RateWindow:
         self._window = max(1.0, 1.0 / rate) * (1 + _MARGIN)
         self._starts: deque[float] = deque(maxlen=self._capacity)
         self._interval = self._window / self._capacity
-        self._burst = self._interval * (self._capacity // 50)  # what a timer that fires late may catch up on
+        self._burst = self._interval * max(1, self._capacity // 50)  # what a timer that fires late may catch up on
         self._next = 0.0
 
     def __repr__(self) -> str:
@@ -47,10 +48,10 @@ class RateWindow:
 
     def delay(self, now: float) -> float:
         """Seconds until one more request may start."""
-        even = self._next - self._burst - now
-        if len(self._starts) < self._capacity:
-            return max(0.0, even)
-        return max(0.0, even, self._starts[0] + self._window - now)
+        wait = self._next - self._burst - now
+        if len(self._starts) >= self._capacity:
+            wait = max(wait, self._starts[0] + self._window - now)
+        return wait if wait > 0.0 else 0.0
 
     def started(self, now: float) -> None:
         """Record a start at ``now``."""
@@ -235,7 +236,8 @@ class Pacing:
         if seconds < 0:
             seconds = 1.0 + backoff(self._pauses, self._random, cap=30.0)
         if began >= self._pause_began:
-            self._pauses += 1
+            calm = now - self._paused_until > _FORGOTTEN and self._slow == 1.0
+            self._pauses = 1 if calm else self._pauses + 1
             self._pause_began = now
             self._slower(now)
         self._paused_until = max(self._paused_until, now + seconds)

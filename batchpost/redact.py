@@ -13,10 +13,10 @@ _LONGEST = 200
 _SHORTEST_VALUE = 3  # "NY" or "1" would blank out half of every message
 
 
-def printable(text: str) -> str:
-    """The text on one line, without control characters, ANSI escapes or line separators, at most 200 characters."""
-    line = "".join(character if character.isprintable() else " " for character in text)
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+def printable(text: str, longest: int = _LONGEST) -> str:
+    """The text on one line, without control characters, ANSI escapes or line separators, cut at ``longest``."""
+    line = "".join(character if character.isprintable() else " " for character in text[: longest + 1])
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def clean_detail(message: str, body: bytes) -> str:

@@ -33,7 +33,6 @@ class Task:
     attempts: int = 0
     few: int = 0
     since: float = -1.0
-    first_at: float = 0.0
     applied: bool = False
 
 
@@ -44,7 +43,7 @@ class RowQueue:
         self._rows = rows
         self._ready: deque[Task] = deque()
         self._delayed: list[tuple[float, int, Task]] = []
-        self._open: dict[object, deque[Row]] = {}  # lane key under way -> rows of it that wait
+        self._open: dict[object, deque[Row] | None] = {}  # lane key under way -> rows of it that wait, if any
         self._released: deque[Row] = deque()
         self._aside = 0
 
@@ -97,20 +96,20 @@ class RowQueue:
         return max(0.0, self._delayed[0][0] - now) if self._delayed else math.inf
 
     def pick(self, now: float) -> Task:
-        """A row whose backoff is over, else the next claimed one."""
+        """A row whose backoff is over, else the next claimed one; only where :meth:`due_in` is 0."""
         if self._delayed and (self._delayed[0][0] <= now or not self._ready):
             return heappop(self._delayed)[2]
         return self._ready.popleft()
 
     def close(self, row: Row) -> bool:
         """The row is settled or given up; returns whether that lets the feeder go on."""
-        waiting = self._open[row.lane_key]
-        if waiting:
-            self._released.append(waiting.popleft())
-            self._aside -= 1
-            return True
-        del self._open[row.lane_key]
-        return not self._open
+        waiting = self._open.pop(row.lane_key)
+        if not waiting:
+            return not self._open
+        self._released.append(waiting.popleft())
+        self._aside -= 1
+        self._open[row.lane_key] = waiting or None
+        return True
 
     def _next_row(self) -> Row | None:
         """The next row of the input whose lane key is free."""
@@ -118,10 +117,12 @@ class RowQueue:
             row = next(self._rows, None)
             if row is None:
                 return None
-            waiting = self._open.get(row.lane_key)
-            if waiting is None:
-                self._open[row.lane_key] = deque()
+            if row.lane_key not in self._open:
+                self._open[row.lane_key] = None
                 return row
+            waiting = self._open[row.lane_key]
+            if waiting is None:
+                waiting = self._open[row.lane_key] = deque()
             waiting.append(row)
             self._aside += 1
         return None

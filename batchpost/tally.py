@@ -14,8 +14,12 @@ _NOT_THROUGH = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.REJECTED)
 
 @dataclass(slots=True)
 class Tally:
-    """Settled rows by outcome and reason, requests (all, retries, by second), replies by status, latencies in
-    milliseconds, sources on hold; ``began`` and ``ended`` are the clock at the first start and the last reply."""
+    """What is counted.
+
+    Settled rows by outcome and reason; requests, retries among them, ``peak``: the most that started within one second
+    of the clock (``in_second``: so far in ``second``); replies by status; latencies in milliseconds; sources on hold;
+    ``began`` and ``ended``: the clock at the first start and the last reply.
+    """
 
     outcomes: dict[Outcome, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
@@ -24,7 +28,9 @@ class Tally:
     http: dict[int, int] = field(default_factory=dict)
     latencies: array[float] = field(default_factory=lambda: array("f"))
     held_pids: set[str] = field(default_factory=set)
-    starts: dict[int, int] = field(default_factory=dict)
+    second: int = -1
+    in_second: int = 0
+    peak: int = 0
     began: float = 0.0
     ended: float = 0.0
 
@@ -33,19 +39,17 @@ class Tally:
         """From the first request's start to the last reply."""
         return self.ended - self.began
 
-    @property
-    def peak(self) -> int:
-        """The most requests started within one second of the clock."""
-        return max(self.starts.values(), default=0)
-
     def start(self, now: float, *, again: bool) -> None:
         """Count a request that starts at ``now``."""
         if not self.requests:
             self.began = now
         self.requests += 1
         self.retried += again
-        second = int(now)
-        self.starts[second] = self.starts.get(second, 0) + 1
+        if int(now) != self.second:
+            self.second, self.in_second = int(now), 0
+        self.in_second += 1
+        if self.in_second > self.peak:
+            self.peak = self.in_second
 
     @property
     def settled(self) -> int:

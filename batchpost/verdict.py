@@ -7,7 +7,7 @@ API" and "Update Lead API" pages. Exact 403 bodies are not documented, so words 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from batchpost.model import Fault, Outcome, Repeat, Reply, Row, Settlement, Stop
+from batchpost.redact import printable
 
 __all__ = ["Action", "Verdict", "judge", "when_exhausted"]
 
@@ -48,6 +49,7 @@ class Verdict(NamedTuple):
     stop: Stop | None = None
 
 
+_LONGEST = 2_000  # characters of a text of the platform's
 _LOCK = re.compile(r"(?<![a-z])lock|concurren|in progress", re.IGNORECASE)  # not "blocked"
 _INACTIVE = re.compile(r"inactive|not active|deactivated|disabled", re.IGNORECASE)
 _REASONS = (
@@ -57,8 +59,10 @@ _REASONS = (
     ("invalid_field", re.compile(r"invalid", re.IGNORECASE)),
 )
 _DIGITS = re.compile(r"[0-9]+")  # str.isdigit knows digits that int() does not
+_EVIDENCE = ("conversion_id", "pid", "redirect_url")
 _TAKEN = ("accepted", "unsold")
 _BY_LEAD_STATUS = {"missingField": "missing_field", "invalidField": "invalid_field"}
+_REFUSALS = ("rejected", *_BY_LEAD_STATUS)
 _BY_CODE = {404: "not_found", 413: "too_large", 422: "invalid_field"}
 _STOPS = {
     401: ("unauthorized", "The platform refused the token (401): put the right enrichment token in place"),
@@ -66,20 +70,20 @@ _STOPS = {
 }
 
 
-def judge(result: Reply | Fault, row: Row, *, now: datetime | None = None, accept_foreign: bool = False) -> Verdict:
+def judge(result: Reply | Fault, row: Row, *, now: float, accept_foreign: bool = False) -> Verdict:
     """Decide what one attempt means for its row.
 
-    ``row.in_doubt`` says whether an attempt with this body may have arrived before. ``now`` is the wall clock for a
-    ``Retry-After`` date; ``accept_foreign`` is ``[rows] foreign_duplicates = "accept"``.
+    ``row.in_doubt`` says whether an attempt with this body may have arrived before. ``now`` is the wall clock (Unix
+    seconds) for a ``Retry-After`` date; ``accept_foreign`` is ``[rows] foreign_duplicates = "accept"``.
     """
     if isinstance(result, Fault):
         return _fault(result, row)
     body = _read(result)
-    message = _message(body)
     stated = _stated_status(body)
     code = stated if 200 <= result.status < 300 and stated >= 400 else result.status
     if 200 <= code < 300:
-        return _success(result, body, message, row, accept_foreign)
+        return _success(result, body, stated, row, accept_foreign)
+    message = _message(body)
     if code == 429 or (code == 503 and "retry-after" in result.headers):
         return _pause(result, code, row, now)
     if code >= 500 or code == 408:
@@ -116,28 +120,20 @@ def _no_end(reason: str, detail: str, row: Row, status: int | None, pause: float
     return Verdict(action, settlement, served=False, may_be_applied=True, pause=pause)
 
 
-def _success(reply: Reply, body: dict[str, Any] | None, message: str, row: Row, accept_foreign: bool) -> Verdict:
+def _success(reply: Reply, body: dict[str, Any] | None, stated: int, row: Row, accept_foreign: bool) -> Verdict:
     if body is None:
         return _no_end("unreadable_reply", "the reply is not readable JSON, so it proves nothing", row, reply.status)
     data = body.get("data")
     fields = data if isinstance(data, dict) else {}
     lead_status = _text(fields.get("leadStatus"))
-    failed = body.get("success") in (False, "false") or body.get("type") == "error"
-    if failed or lead_status in ("rejected", *_BY_LEAD_STATUS):
-        return _refused(reply.status, body, message, row, accept_foreign)
-    stated = 200 <= _stated_status(body) < 300 or lead_status in _TAKEN
-    if not (stated or body.get("success") is True or body.get("type") == "success"):
+    success, kind = body.get("success"), body.get("type")
+    if success in (False, "false") or kind == "error" or lead_status in _REFUSALS:
+        return _refused(reply.status, body, _message(body), row, accept_foreign)
+    if not (200 <= stated < 300 or lead_status in _TAKEN or success is True or kind == "success"):
         return _no_end("unreadable_reply", "the reply does not say that it succeeded", row, reply.status)
-    settlement = Settlement(
-        Outcome.DELIVERED,
-        lead_status if lead_status in _TAKEN else _event_reason(fields, row),
-        "",
-        reply.status,
-        lead_status,
-        _text(fields.get("conversion_id")),
-        _text(fields.get("pid")),
-        _text(fields.get("redirect_url")),
-    )
+    reason = lead_status if lead_status in _TAKEN else _event_reason(fields, row)
+    evidence = [_text(value) if value else "" for value in map(fields.get, _EVIDENCE)]
+    settlement = Settlement(Outcome.DELIVERED, reason, "", reply.status, lead_status, *evidence)
     return Verdict(Action.SETTLE, settlement, may_be_applied=True)
 
 
@@ -150,7 +146,7 @@ def _event_reason(data: dict[str, Any], row: Row) -> str:
     return "accepted"
 
 
-def _pause(reply: Reply, code: int, row: Row, now: datetime | None) -> Verdict:
+def _pause(reply: Reply, code: int, row: Row, now: float) -> Verdict:
     seconds = _retry_after(reply.headers.get("retry-after", ""), now)
     if code == 503:
         return _no_end("unavailable", "HTTP 503", row, reply.status, pause=seconds)
@@ -158,16 +154,16 @@ def _pause(reply: Reply, code: int, row: Row, now: datetime | None) -> Verdict:
     return Verdict(Action.RETRY, settlement, counted=False, pause=seconds)
 
 
-def _retry_after(value: str, now: datetime | None) -> float:
+def _retry_after(value: str, now: float) -> float:
     """Seconds of a ``Retry-After`` (RFC 9110, 10.2.3), or -1 where it says nothing usable."""
     if _DIGITS.fullmatch(value.strip()):
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return max(0.0, moment.timestamp() - now)
     except (ValueError, OverflowError):
         return -1
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
 
 
 def _forbidden(message: str, row: Row, status: int) -> Verdict:
@@ -222,10 +218,10 @@ def _read(reply: Reply) -> dict[str, Any] | None:
 
 def _stated_status(body: dict[str, Any] | None) -> int:
     """The body's own ``status``: a string for updates, a number for events, a string in both schemas; 0 if none."""
-    status = (body or {}).get("status")
-    if isinstance(status, str) and len(status) == 3 and _DIGITS.fullmatch(status):
-        return int(status)
-    return status if isinstance(status, int) and not isinstance(status, bool) else 0
+    status = body.get("status") if body else None
+    if isinstance(status, int):
+        return 0 if isinstance(status, bool) else status
+    return int(status) if isinstance(status, str) and len(status) == 3 and _DIGITS.fullmatch(status) else 0
 
 
 def _message(body: dict[str, Any] | None) -> str:
@@ -237,4 +233,7 @@ def _message(body: dict[str, Any] | None) -> str:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    """A text of the platform's that is kept as evidence: on one line, and not without bounds."""
+    if not isinstance(value, str):
+        return ""
+    return value if len(value) <= _LONGEST and value.isprintable() else printable(value, _LONGEST)

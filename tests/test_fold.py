@@ -27,7 +27,7 @@ Record = Callable[[Journal], None]
 def settled(number: int, settlement: Settlement, *, applied: bool = False) -> Record:
     def record(journal: Journal) -> None:
         journal.start(number)
-        journal.settle(number, settlement, first_attempt_at=1.0, attempts=1, latency_ms=1.0, may_be_applied=applied)
+        journal.settle(number, settlement, latency_ms=1.0, may_be_applied=applied)
 
     return record
 

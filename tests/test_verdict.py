@@ -10,12 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchpost.model import Fault, Outcome, Repeat, Reply
-from batchpost.verdict import Action, Verdict, judge, when_exhausted
+from batchpost.model import Fault, Outcome, Repeat, Reply, Row
+from batchpost.verdict import Action, Verdict, when_exhausted
+from batchpost.verdict import judge as judge_at
 from tests.fakes import CONVERSION, DUPLICATE, INACTIVE, LOCKED, NO_LEAD, TRACKING, UNSOLD, UPDATED, a_row, reply
 
 COLUMNS = (Repeat.HARMLESS, Repeat.REFUSED, Repeat.FIRES_AGAIN)
 HTML = b"<html><body>It works</body></html>"
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+
+
+def judge(result: Reply | Fault, row: Row, *, accept_foreign: bool = False) -> Verdict:
+    """The verdict at a fixed instant."""
+    return judge_at(result, row, now=NOW.timestamp(), accept_foreign=accept_foreign)
 
 
 def meaning(verdict: Verdict) -> str:
@@ -178,9 +186,6 @@ def test_the_platforms_evidence_is_kept() -> None:
     assert update.redirect_url == "https://thanks.example.com?tid=1"
 
 
-NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
-
-
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [
@@ -201,7 +206,7 @@ NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
     ],
 )
 def test_retry_after_is_seconds_or_a_date(header: str, seconds: float) -> None:
-    assert judge(reply(429, retry_after=header), a_row(), now=NOW).pause == seconds
+    assert judge(reply(429, retry_after=header), a_row()).pause == seconds
 
 
 def test_rate_headers_on_a_success_change_nothing() -> None:
@@ -266,7 +271,7 @@ _FAULTS = st.builds(Fault, st.sampled_from(["dns", "timeout", "dropped"]), st.bo
     accept=st.booleans(),
 )
 def test_every_reply_has_a_lawful_verdict(result: Reply | Fault, repeat: Repeat, in_doubt: bool, accept: bool) -> None:
-    verdict = judge(result, a_row(repeat=repeat, in_doubt=in_doubt), now=NOW, accept_foreign=accept)
+    verdict = judge(result, a_row(repeat=repeat, in_doubt=in_doubt), accept_foreign=accept)
     assert verdict.settlement is not None or verdict.action is Action.STOP
     assert (verdict.stop is not None) == (verdict.action is Action.STOP)
     assert verdict.pause is None or verdict.pause >= 0 or verdict.pause == -1
