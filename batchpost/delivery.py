@@ -277,7 +277,7 @@ class Delivery:
         except MaybeSent as fault:
             result = Fault(fault.kind, True, fault.detail)
         except anyio.get_cancelled_exc_class():
-            self._end_attempt(task, Fault("interrupted", True, "stopped while waiting for the reply"), started)
+            self._end_attempt(task, Fault("interrupted", lane.handed_over, "stopped during the attempt"), started)
             raise
         finally:
             self._lanes.append(lane)

@@ -92,6 +92,7 @@ class Lane:
         self._tls = (tls or tls_context()) if heads.origin.scheme == "https" else None
         self._connection: _Connection | None = None
         self.deadline = math.inf
+        self.handed_over = False
         sweeper.watch(self)
 
     async def post(self, target: Target, body: bytes, *, max_idle: float = MAX_IDLE) -> Reply:
@@ -100,8 +101,10 @@ class Lane:
         now = time.monotonic()
         connection = self._connection
         if connection is None or not connection.is_usable(now, max_idle):
+            self.handed_over = False
             connection = await self._reconnect(now + self._timeout)
         waiter = connection.send(request)
+        self.handed_over = True
         self.deadline = now + self._timeout
         try:
             return await waiter

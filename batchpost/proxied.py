@@ -51,10 +51,12 @@ class HttpxTransport:
         self._connect = connect or _connector(tls or tls_context(), proxy)
         self._http: httpx.AsyncBaseTransport | None = None
         self._last_used = 0.0
+        self.handed_over = False
 
     async def post(self, target: Target, body: bytes, *, max_idle: float = MAX_IDLE) -> Reply:
         """As :meth:`Transport.post`."""
         trace = _Trace()
+        self.handed_over = False
         request = self._request(target, body, trace)
         keep = False
         try:
@@ -67,6 +69,7 @@ class HttpxTransport:
         except Exception as error:  # total on purpose: whatever httpx raises, what was traced decides
             raise trace.fault(error) from None
         finally:
+            self.handed_over = trace.stage >= Stage.SENDING
             if not keep:
                 await self.aclose()
                 await trace.aclose()

@@ -79,7 +79,12 @@ class MaybeSent(TransportFault):
 
 
 class Transport(Protocol):
-    """One keep-alive connection, one request at a time."""
+    """One keep-alive connection, one request at a time.
+
+    ``handed_over``: whether bytes of the latest request were handed to the socket, for who cancels a ``post``.
+    """
+
+    handed_over: bool
 
     async def post(self, target: Target, body: bytes, *, max_idle: float = MAX_IDLE) -> Reply:
         """Send one request and read its whole reply, within one deadline from connecting to the last byte.

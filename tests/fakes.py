@@ -117,6 +117,7 @@ class Step(NamedTuple):
     result: Reply | Exception
     latency: float = 0.1
     applies: bool = False
+    handed_over: bool = True
 
 
 class Request(NamedTuple):
@@ -167,6 +168,7 @@ class Lane:
     def __init__(self, platform: Platform, name: int) -> None:
         self._platform, self._name = platform, name
         self._busy = False
+        self.handed_over = False
 
     async def post(self, target: Target, body: bytes, *, max_idle: float = 30.0) -> Reply:
         platform = self._platform
@@ -178,6 +180,7 @@ class Lane:
         platform.busy += 1
         platform.busiest = max(platform.busiest, platform.busy)
         self._busy = True
+        self.handed_over = step.handed_over
         try:
             await anyio.sleep(step.latency)
         finally:

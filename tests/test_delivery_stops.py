@@ -78,6 +78,13 @@ def test_what_takes_longer_than_the_drain_is_a_fault(repeat: Repeat, ends: dict[
     assert len(platform.requests) == 4
 
 
+def test_an_attempt_that_was_still_connecting_at_the_end_of_the_drain_was_not_sent() -> None:
+    platform = Platform(lambda number, times, now: Step(reply(200), 30.0, handed_over=False))
+    sitting, _ = stopped_at(1.0, rows_of(4, Repeat.FIRES_AGAIN), platform, drain=5.0)
+    assert sitting.ends == {}
+    assert {record[3:] for record in sitting.records("again")} == {("interrupted", False)}
+
+
 def test_a_retry_that_is_due_after_the_stop_is_left_open_for_the_next_sitting() -> None:
     platform = Platform(lambda number, times, now: Step(reply(500), 2.0))
     sitting, _ = stopped_at(1.0, rows_of(4, Repeat.HARMLESS), platform, max_attempts=1)

@@ -499,6 +499,7 @@ async def test_a_cancelled_request_closes_its_connection_and_the_next_opens_anot
             group.start_soon(transport.post, TARGET, BODY)
             await received.wait()
             group.cancel_scope.cancel()
+        assert transport.handed_over
         await server.until_closed(1)
         assert (await transport.post(TARGET, BODY)).status == 201
 
@@ -520,6 +521,7 @@ async def test_cancelled_in_the_handshake_a_transport_lets_go_and_connects_again
             group.start_soon(transport.post, TARGET, BODY)
             await accepted.wait()
             group.cancel_scope.cancel()
+        assert not transport.handed_over
         await front.until_closed(1)
         assert (await transport.post(TARGET, BODY)).status == 201
 
