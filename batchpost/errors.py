@@ -9,7 +9,8 @@
     ├── NoInput                    66   the input is not there yet
     ├── Locked                     75   another run holds the lock; nothing was sent
     ├── InputChanged               4    the input is not what the first pass read
-    └── JournalError               4    the journal could not be written: without it nothing may be sent
+    ├── JournalError               4    the journal could not be written: without it nothing may be sent
+    └── CutShort                   4    ledger or results took no more after rows were sent
 
 A row's fate is never an exception: see :mod:`batchpost.verdict`. How a run that began to send ends early is a value
 too: see :class:`batchpost.model.Stop`.
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "BatchpostError",
+    "CutShort",
     "InputChanged",
     "InputRefused",
     "JobError",
@@ -113,5 +115,12 @@ class InputChanged(BatchpostError):
 
 class JournalError(BatchpostError):
     """A write or fsync of the journal failed: the run stops, since nothing may be sent without its record."""
+
+    exit_code = 4
+
+
+class CutShort(BatchpostError):
+    """A run that had begun could not be brought to its end: the ledger or the disk took no more. What was sent is in
+    its journal, and ``run`` goes on from there."""
 
     exit_code = 4

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import NamedTuple
 
 from batchpost.job import FieldSource, Job, Scalar, Value
@@ -22,7 +22,15 @@ _DATES = {FieldType.DATE, FieldType.DATETIME}
 _CHECKED = ("map", "otherwise", "pattern", "min", "max", "format", "timezone", "send_as", "fold", "true", "false")
 _OF_A_CELL = (*_CHECKED, "when_empty", "when_invalid")
 _NEAR = 0.8
-_CODE = re.compile(r"%(?:[-_0]?[A-Za-z+%]|\.?\d?f|:{1,3}z|#z)")  # what polars reads (chrono's strftime page)
+_CODE = re.compile(r"%(?:[-_0]?[A-Za-z+%]|\.?\d?f|:{1,3}z|#z)")  # chrono's strftime page
+# Codes that polars hands on to chrono and does not read soundly, and why.
+_UNSOUND = {
+    "%Z": "reads the name of a zone and ignores it: say timezone, or write %z for an offset like -0500",
+    "%#z": "is not read reliably: write %z for an offset like -0500 or -05:00",
+    "%::z": "reads an offset and loses it: write %z for one like -0500 or -05:00",
+    "%:::z": "reads an offset and loses it: write %z for one like -0500 or -05:00",
+}
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")  # a number as text, as in a cell: no exponent
 _COMPLETE = (set("YyGFDxcsv+"), set("mbBhFDxcsv+jUWV"), set("deFDxcsv+jauw"))  # codes for year, month, day
 
 
@@ -135,12 +143,9 @@ def _misfit(entry: Entry, value: Scalar) -> tuple[str, str]:
 
 
 def _number(value: Scalar, kind: FieldType) -> bool:
-    if isinstance(value, bool):
+    if isinstance(value, bool) or (isinstance(value, str) and not _DECIMAL.fullmatch(value)):
         return False
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation:
-        return False
+    number = Decimal(str(value))
     return number.is_finite() and (kind is not FieldType.INTEGER or number == number.to_integral_value())
 
 
@@ -230,6 +235,9 @@ def _unreadable(pattern: str) -> str:
     codes = _CODE.findall(pattern)
     if "%" in _CODE.sub("", pattern):
         return "has a % without a code after it"
+    for code in codes:
+        if code in _UNSOUND:
+            return f"has {code}, which {_UNSOUND[code]}"
     letters = {code[-1] for code in codes if code != "%%"}
     return "" if all(letters & some for some in _COMPLETE) else "does not say year, month and day (%M are minutes)"
 

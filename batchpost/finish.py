@@ -24,6 +24,8 @@ from batchpost.results import (
     CsvTable,
     ParquetTable,
     Table,
+    input_columns,
+    input_names,
     outcome_schema,
     to_fix_rows,
     write_corrections,
@@ -88,7 +90,8 @@ def _write_outcomes(
 ) -> bool:
     """Returns whether some row may be mended."""
     kind = job.results.format if job.results.format != "auto" else _kind_of(plan)
-    extra = [name for name in _columns(readers) if name not in OUTCOME_COLUMNS]
+    names = input_names(input_columns(readers))
+    extra = [*names.values()]
     batches = read_again(plan, readers) if readers else None
     mendable = False
     with ExitStack() as stack:
@@ -102,7 +105,8 @@ def _write_outcomes(
             written.books.add(frame)
             _note_sources(frame, written)
             mendable = mendable or frame["outcome"].is_in(["invalid", "rejected"]).any()
-            table.write(frame.hstack(next(batches)[0].frame.select(extra)) if batches else frame)
+            own = frame.select(OUTCOME_COLUMNS)
+            table.write(own.hstack(next(batches)[0].frame.rename(names)) if batches else own)
         table.close()
     return mendable
 
@@ -122,7 +126,7 @@ def _note_sources(frame: pl.DataFrame, written: Written) -> None:
 def _write_to_fix(
     path: Path, run_id: str, plan: Plan, readers: Sequence[Reader], frames: Iterator[pl.DataFrame]
 ) -> int | None:
-    own = [name for name in _columns(readers) if not name.startswith("batchpost_")]
+    own = [name for name in input_columns(readers) if not name.startswith("batchpost_")]
     columns = [*own, *(f"batchpost_{name}" for name in TO_FIX_COLUMNS)]
     rows = 0
     try:
@@ -138,11 +142,6 @@ def _write_to_fix(
     if rows == 0:
         path.unlink()
     return rows
-
-
-def _columns(readers: Sequence[Reader]) -> tuple[str, ...]:
-    """The columns of the input; a file of 0 bytes has none, all others have the same."""
-    return next((reader.columns for reader in readers if reader.columns), ())
 
 
 def _kind_of(plan: Plan) -> str:

@@ -131,9 +131,9 @@ class Source(Frozen):
     quote: Annotated[str, Field(max_length=1)] = '"'
     """The character around cells that hold delimiters; empty: there is none."""
     header_row: Annotated[int, Field(ge=1)] | None = None
-    """The line of the header, counted from 1; found out where it is not given."""
+    """The line of the header, counted from 1; where it is not given, the first one that is no sep= line."""
     skip_rows: Annotated[int, Field(ge=0)] = 0
-    """Data rows to leave out right after the header."""
+    """Lines to leave out before the header, such as a title; the same as header_row = skip_rows + 1."""
     null_values: list[str] = []
     """Words that mean an empty cell, such as N/A."""
     decimal: Literal[".", ","] | None = None

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from batchpost.errors import LedgerError
+from batchpost.files import private_folder
+from batchpost.mounts import network_file_system
 
 __all__ = ["Delivered", "Fold", "LastUpdate", "Ledger", "RunRecord"]
 
 SCHEMA_VERSION = 1
 _APPLICATION_ID = 0x62706C67
-_NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "9p", "fuse.sshfs", "fuse.glusterfs"}
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
 CREATE TABLE events (
@@ -318,7 +319,7 @@ def _connect(path: Path | str) -> sqlite3.Connection:
 
 def _create(path: Path, mounts: Path) -> None:
     """Make a ledger beside its place and move it there whole, so that a half-made one is never found."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(path.parent)
     _refuse_network(path.parent, mounts)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -353,15 +354,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         raise LedgerError(f"{path}: the ledger is damaged ({problem}). Restore it from a backup")
 
 
-def _refuse_network(path: Path, table: Path) -> None:
+def _refuse_network(path: Path, mounts: Path) -> None:
     """A SQLite file is not safe on a network file system: locks and fsync mean little there."""
-    try:
-        mounts = [line.split()[1:3] for line in table.read_text().splitlines()]
-    except OSError:
-        return
-    real, longest, kind = path.resolve(), "", ""
-    for point, system in ((point.replace("\\040", " "), system) for point, system in mounts):
-        if len(point) >= len(longest) and real.is_relative_to(point):  # of two at one point the later one is on top
-            longest, kind = point, system
-    if kind in _NETWORK_FILE_SYSTEMS:
+    if kind := network_file_system(path, mounts):
         raise LedgerError(f"{path}: on a network file system ({kind}), where SQLite is not safe; use a local disk")

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from batchpost.errors import Locked
 from batchpost.files import private_folder, replaced
 
-__all__ = ["Locks", "holder", "is_held", "operation_locks"]
+__all__ = ["Locks", "holder", "is_held", "operation_locks", "remove_lock"]
 
 
 def operation_locks(origin: str, campaigns: Iterable[str], *, is_event: bool) -> list[str]:
@@ -77,6 +77,16 @@ def is_held(folder: Path, name: str) -> bool:
         return True
     lock.release()
     return False
+
+
+def remove_lock(folder: Path, name: str) -> None:
+    """Remove the file of a lock whose name nobody will rely on again, such as that of a run that ended.
+
+    Never of any other: who waits with the old file open, and who makes a new one, would both hold the lock.
+    """
+    path = _path(folder, name)
+    for left in (path, _info(path)):
+        left.unlink(missing_ok=True)
 
 
 def holder(folder: Path, name: str) -> dict[str, Any] | None:

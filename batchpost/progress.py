@@ -74,7 +74,8 @@ def closing_lines(summary: Mapping[str, Any], folder: Path, here: Path) -> str:
 
 def _ended(summary: Mapping[str, Any]) -> str:
     took = span(summary.get("duration_s", 0.0))
-    return f"{summary.get('message') or summary['state']} ({took})"
+    again = f", went on with {summary['settled_before']:,} rows settled before" if summary.get("continued") else ""
+    return f"{summary.get('message') or summary['state']} ({took}){again}"
 
 
 def status_text(tally: Tally) -> str:
@@ -211,7 +212,8 @@ class Display:
         if self.log is None and self.quiet:
             return
         if self.log is None:
-            again = f", going on with {prepared.run.run_id}" if prepared.continued else ""
+            settled = f"{prepared.ended.height:,} rows settled before"
+            again = f", going on with {prepared.run.run_id} ({settled})" if prepared.continued else ""
             test = " (a test)" if prepared.at.test else ""
             self.output.tell(
                 f"{job.name}: {plan.to_send:,} of {plan.rows:,} rows go to {job.api.origin}{test}, "
@@ -219,8 +221,8 @@ class Display:
             )
             return
         facts = {"rows": plan.rows, "to_send": plan.to_send, "rate": job.delivery.rate, "test": prepared.at.test}
-        run_id = prepared.run.run_id
-        self.log.info("run_started", run_id=run_id, job=job.name, continued=prepared.continued, **facts)
+        again = {"continued": prepared.continued, "settled_before": prepared.ended.height}
+        self.log.info("run_started", run_id=prepared.run.run_id, job=job.name, **again, **facts)
 
     def _start_bar(self, to_send: int) -> None:
         from rich.console import Console

@@ -20,6 +20,7 @@ from batchpost.compare import Correction
 from batchpost.csvfile import guard_formula
 from batchpost.files import replaced
 from batchpost.outcomes import OUTCOME_COLUMNS
+from batchpost.source import Reader
 
 __all__ = [
     "NO_MEND",
@@ -27,6 +28,8 @@ __all__ = [
     "CsvTable",
     "ParquetTable",
     "Table",
+    "input_columns",
+    "input_names",
     "link_rows",
     "outcome_schema",
     "to_fix_rows",
@@ -63,8 +66,10 @@ class CsvTable:
         header.write_csv(file)
 
     def write(self, frame: pl.DataFrame) -> None:
-        """Append rows; all columns become text."""
-        text = frame.select(pl.col(self._columns).cast(pl.String).fill_null(""))
+        """Append rows; all columns become text, and what is empty stays bare."""
+        cells = pl.col(self._columns).cast(pl.String)
+        # A row of one bare empty cell is a blank line, which readers leave out: there the quotes stay.
+        text = frame.select(pl.when(cells != "").then(cells) if len(self._columns) > 1 else cells.fill_null(""))
         text.with_columns(guard_formula(pl.col(self._texts))).write_csv(self._file, include_header=False)
 
     def close(self) -> None:
@@ -94,6 +99,24 @@ def outcome_schema(extra: Sequence[str] = ()) -> pa.Schema:
     kinds["latency_ms"] = pa.float64()
     fields = [(name, kinds.get(name, pa.string())) for name in OUTCOME_COLUMNS]
     return pa.schema([*fields, *((name, pa.string()) for name in extra)])
+
+
+def input_columns(readers: Sequence[Reader]) -> tuple[str, ...]:
+    """The columns of an input; a file of 0 bytes has none, all others have the same."""
+    return next((reader.columns for reader in readers if reader.columns), ())
+
+
+def input_names(columns: Sequence[str]) -> dict[str, str]:
+    """What an input's columns are called beside those of the outcomes: ``input_<name>`` where the name is taken."""
+    taken = {*OUTCOME_COLUMNS, *columns}
+    names: dict[str, str] = {}
+    for column in columns:
+        name = column
+        while name in OUTCOME_COLUMNS or (name != column and name in taken):
+            name = f"input_{name}"
+        taken.add(name)
+        names[column] = name
+    return names
 
 
 def to_fix_rows(outcomes: pl.DataFrame, batch: Batch, run_id: str) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from batchpost.csvfile import unguard_formula
 from batchpost.errors import InputRefused, UsageError
 from batchpost.files import replaced
 from batchpost.job import Job
-from batchpost.results import TO_FIX_COLUMNS, CsvTable, link_rows
+from batchpost.results import TO_FIX_COLUMNS, CsvTable, input_columns, link_rows
 from batchpost.source import find_files, open_input
 
 __all__ = ["retry_rows"]
@@ -67,7 +67,7 @@ def _check_input(job: Job, summary: dict[str, Any]) -> None:
 def _write(path: Path, job: Job, summary: dict[str, Any], wanted: pl.DataFrame) -> int:
     sources: Sequence[dict[str, Any]] = summary["source"]
     readers = open_input(find_files(job.source, job.workspace, [source["path"] for source in sources]), job.source)
-    own = [name for name in readers[0].columns if not name.startswith("batchpost_")]
+    own = [name for name in input_columns(readers) if not name.startswith("batchpost_")]
     written = 0
     with replaced(path) as file:
         table = CsvTable(file, [*own, *(f"batchpost_{name}" for name in TO_FIX_COLUMNS)])

@@ -70,11 +70,13 @@ class Route:
         return self.credential is not Credential.ORG_IN_PATH
 
     def path_for(self, scope: str) -> str:
-        """The request path for a campaign or organisation id; whatever is in the id stays one path segment."""
-        segment = quote(scope, safe="")
-        if segment in (".", ".."):  # the two segments that servers resolve away, though RFC 3986 calls dots unreserved
-            segment = segment.replace(".", "%2E")
-        return self.path.format(scope=segment)
+        """The request path for a campaign or organisation id; whatever is in the id stays one path segment.
+
+        Raises ValueError for ``.`` and ``..``: servers resolve them away (RFC 3986, 5.2.4), some also as ``%2E``.
+        """
+        if scope in (".", ".."):
+            raise ValueError("an id must not be . or .., which mean another path")
+        return self.path.format(scope=quote(scope, safe=""))
 
 
 # conversion_timezone: fixed offsets from UTC in hours. There is no UTC and no daylight-saving code (API page).

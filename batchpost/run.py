@@ -5,21 +5,22 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from batchpost.crashed import write_crashed
-from batchpost.errors import InputChanged, JournalError
+from batchpost.errors import CutShort, InputChanged, JournalError, LedgerError, UsageError
 from batchpost.files import private_folder
 from batchpost.finish import write_results
 from batchpost.fold import fold_run
 from batchpost.job import Job
 from batchpost.journal import create_sitting, sitting_files
 from batchpost.ledger import Ledger, RunRecord
-from batchpost.locks import Locks, operation_locks
+from batchpost.leftovers import clear_finished, clear_run
+from batchpost.locks import Locks, operation_locks, remove_lock
 from batchpost.outcomes import EndedRows, Ends
 from batchpost.places import Places, open_ledger, places, read_summary
 from batchpost.prepare import Prepared, fold_dead_runs, folding, prepare
@@ -35,7 +36,8 @@ __all__ = ["Options", "Watcher", "run_job"]
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the command line says beyond the job. ``until`` is a monotonic instant, ``wait`` seconds for a lock;
-    ``retry``: the input is rows of an earlier run as they were."""
+    ``retry``: the input is rows of an earlier run as they were; ``pause``: seconds that the first request keeps away
+    from the last one of the job's earlier runs, which could be in the same one-second window."""
 
     limit: float = math.inf
     until: float = math.inf
@@ -43,6 +45,7 @@ class Options:
     new_run: bool = False
     new_ledger: bool = False
     retry: bool = False
+    pause: float = 1.1
 
 
 class Watcher(Protocol):
@@ -58,34 +61,51 @@ class Watcher(Protocol):
 def run_job(job: Job, options: Options, environ: Mapping[str, str], watcher: Watcher) -> dict[str, Any]:
     """Plan a job and send it, going on with its unfinished run if there is one; returns the summary.
 
-    Raises BatchpostError for what stops it before the first request, and for a disk that takes no results.
+    Raises BatchpostError for what stops it before the first request, and CutShort for a ledger or a disk that takes no
+    more after it.
     """
     at = places(job, environ)
     targets = Targets(job, environ)
-    with Locks(at.locks, wait=options.wait) as locks:
-        locks.take(f"job {job.name}", f"the job {job.name}")
-        origin = job.api.origin
-        if job.spec.is_event:
-            locks.take(operation_locks(origin, (), is_event=True)[0], f"the events of {origin}")
-        must_exist = job.ledger.must_exist
-        with closing(open_ledger(at, must_exist=must_exist, new_ledger=options.new_ledger)) as ledger:
-            fold_dead_runs(ledger, at)
-            spool = private_folder(at.run(f"next-{job.name}")) / "plan.arrow"
-            try:
-                prepared = prepare(
-                    *(job, at, ledger, targets),
-                    spool=spool,
-                    lock_campaigns=lambda campaigns: _lock_campaigns(locks, job, campaigns, ledger, at),
-                    new_run=options.new_run,
-                    retry=options.retry,
-                )
-                watcher.planned(prepared)
-                run = _enter(prepared)
-            finally:
-                spool.unlink(missing_ok=True)
-            with folding(at):
-                locks.take(f"run {run.record.run_id}", f"the run {run.record.run_id}")
-            return _sit(run, options, watcher)
+    with Locks(at.locks, wait=options.wait) as locks, _opened(job, at, locks, options) as ledger:
+        with _spool(at, job) as spool:
+            prepared = prepare(
+                *(job, at, ledger, targets),
+                spool=spool,
+                lock_campaigns=lambda campaigns: _lock_campaigns(locks, job, campaigns, ledger, at),
+                new_run=options.new_run,
+                retry=options.retry,
+            )
+            _refuse_to_give_up(prepared, options)
+            watcher.planned(prepared)
+            quiet_until = _quiet_until(prepared, options.pause)
+            run = _enter(prepared)
+        with folding(at):
+            locks.take(f"run {run.record.run_id}", f"the run {run.record.run_id}")
+        with _under_way(run):
+            return _sit(run, options, watcher, quiet_until)
+
+
+@contextmanager
+def _opened(job: Job, at: Places, locks: Locks, options: Options) -> Iterator[Ledger]:
+    """The job's ledger, with nobody else at the job and all in it that dead runs left."""
+    locks.take(f"job {job.name}", f"the job {job.name}")
+    if job.spec.is_event:
+        locks.take(operation_locks(job.api.origin, (), is_event=True)[0], f"the events of {job.api.origin}")
+    must_exist = job.ledger.must_exist
+    with closing(open_ledger(at, must_exist=must_exist, new_ledger=options.new_ledger)) as ledger:
+        fold_dead_runs(ledger, at)
+        clear_finished(ledger, at, job.name)
+        yield ledger
+
+
+@contextmanager
+def _spool(at: Places, job: Job) -> Iterator[Path]:
+    """Where the plan is until its run has a folder of its own; whatever is still there in the end is removed."""
+    folder = private_folder(at.run(f"next-{job.name}"))
+    try:
+        yield folder / "plan.arrow"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _lock_campaigns(locks: Locks, job: Job, campaigns: set[str], ledger: Ledger, at: Places) -> None:
@@ -95,11 +115,35 @@ def _lock_campaigns(locks: Locks, job: Job, campaigns: set[str], ledger: Ledger,
         fold_dead_runs(ledger, at)  # the one that held them may have died since
 
 
+def _refuse_to_give_up(prepared: Prepared, options: Options) -> None:
+    """Raises UsageError for a retry that would give up an unfinished run with rows that were never tried."""
+    if not options.retry or options.new_run or not prepared.abandoned:
+        return
+    run_id = prepared.abandoned[0].run_id
+    command = (read_summary(prepared.at.results / run_id) or {}).get("next") or f"batchpost run {prepared.job.path}"
+    raise UsageError(
+        f"The run {run_id} of this job is not finished, and a retry would give it up. Finish it with `{command}`, or "
+        f"give it up with `batchpost abandon {run_id}` (or `batchpost run --new-run`)"
+    )
+
+
+def _quiet_until(prepared: Prepared, pause: float) -> float:
+    """The monotonic instant before which nothing may start: ``pause`` seconds after the latest moment at which a run
+    of this job could have started a request. That is its end, or where it died the last write to its journal."""
+    records = prepared.ledger.runs(prepared.job.name)
+    ended = [record.finished_at or 0.0 for record in records]
+    dead = [record.run_id for record in records if record.unfinished]
+    written = [file.stat().st_mtime for run_id in dead for file in sitting_files(prepared.at.run(run_id))]
+    quiet = max([0.0, *ended, *written]) + pause - time.time()
+    return time.monotonic() + min(max(quiet, 0.0), pause)  # the clock may have been set back since
+
+
 def _enter(prepared: Prepared) -> Run:
     """Enter the run into the register, give up the ones that do not fit any more, and lay out its folders."""
     for old in prepared.abandoned:
         _close_books(prepared, old)
         prepared.ledger.end_run(old.run_id, "abandoned", old.exit_code)
+        remove_lock(prepared.at.locks, f"run {old.run_id}")
     if not prepared.continued:
         prepared.run = prepared.ledger.begin_run(prepared.run)
     run_id = prepared.run.run_id
@@ -122,7 +166,22 @@ def _close_books(prepared: Prepared, old: RunRecord) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sit(run: Run, options: Options, watcher: Watcher) -> dict[str, Any]:
+@contextmanager
+def _under_way(run: Run) -> Iterator[None]:
+    """Tells what the ledger or the disk refuses as the end of a run that had begun; raises CutShort."""
+    try:
+        yield
+    except (LedgerError, OSError) as error:
+        where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+        what = f"{where}{error.strerror or type(error).__name__}" if isinstance(error, OSError) else str(error)
+        were = "were" if run.tally.requests or run.prepared.ended.height else "may have been"
+        raise CutShort(
+            f"{what}. Rows of the run {run.record.run_id} {were} sent; its journal has what became of them, and "
+            f"`batchpost run {run.prepared.job.path}`, given as before, goes on from there"
+        ) from error
+
+
+def _sit(run: Run, options: Options, watcher: Watcher, quiet_until: float) -> dict[str, Any]:
     prepared = run.prepared
     to_send = prepared.plan.to_send
     file = create_sitting(run.folder)
@@ -131,25 +190,13 @@ def _sit(run: Run, options: Options, watcher: Watcher) -> dict[str, Any]:
         write_summary(run.results, running_summary(run, tally))
         watcher.progress(tally, to_send)
 
-    quiet = max(0.0, _last_write(run.folder) + 1.1 - time.time()) if prepared.continued else 0.0
-    sitting = Sitting(
-        _header(prepared),
-        watch,
-        rows=options.limit,
-        until=options.until,
-        quiet_until=time.monotonic() + min(quiet, 1.1),
-    )
+    sitting = Sitting(_header(prepared), watch, rows=options.limit, until=options.until, quiet_until=quiet_until)
     prepared.ledger.end_run(run.record.run_id, "running", None)
     try:
         run.stop, run.tally = send(prepared, file, str(run.folder), sitting)
     except JournalError as error:
         run.stop = stopped_by(error)
     return _finish(run)
-
-
-def _last_write(folder: Path) -> float:
-    """When the run last wrote to its journal (Unix seconds): no request of it started later than that."""
-    return max((file.stat().st_mtime for file in sitting_files(folder)[:-1]), default=0.0)
 
 
 def _header(prepared: Prepared) -> dict[str, object]:
@@ -192,5 +239,5 @@ def _finish(run: Run) -> dict[str, Any]:
     write_summary(run.results, summary)
     prepared.ledger.end_run(run_id, state_of(run.stop), code)  # last: until then the next run makes these files anew
     if run.stop is None:
-        shutil.rmtree(run.folder)
+        clear_run(prepared.at, run_id)
     return summary

@@ -108,6 +108,7 @@ def _facts(run: Run, state: str) -> dict[str, Any]:
         "stopped_by": None,
         "exit_code": None,
         "continued": prepared.continued,
+        "settled_before": prepared.ended.height,
         "abandoned": [record.run_id for record in prepared.abandoned],
         "tolerated": 0,
         "outstanding": _outstanding(run),

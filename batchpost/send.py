@@ -92,30 +92,31 @@ async def _send(prepared: Prepared, file: LogFile, name: str, sitting: Sitting) 
     journal = Journal(file, run_blocking=_in_thread, name=name)
     journal.begin(sitting.header)
     random = Random()  # noqa: S311 - spreads retries, guards nothing
-    async with open_transports(
-        Origin.parse(job.api.base_url),
-        count=job.delivery.concurrency,
-        timeout=job.delivery.timeout,
-        proxy=job.api.proxy,
-        ca_file=str(job.workspace / job.api.ca_file) if job.api.ca_file else None,
-    ) as lanes:
-        delivery = Delivery(
-            rows=rows_to_send(prepared.plan, prepared.readers, job, target=prepared.targets),
-            lanes=list(lanes),
-            journal=journal,
-            pacing=Pacing(job.delivery.rate, job.delivery.concurrency, random, quiet_until=sitting.quiet_until),
-            limits=limits_of(job, sitting),
-            clock=time.monotonic,
-            wall=time.time,
-            random=random,
-            on_unauthorized=prepared.targets.renewed,
-        )
-        try:
+    try:
+        async with open_transports(
+            Origin.parse(job.api.base_url),
+            count=job.delivery.concurrency,
+            timeout=job.delivery.timeout,
+            proxy=prepared.targets.proxy,
+            ca_file=str(job.workspace / job.api.ca_file) if job.api.ca_file else None,
+        ) as lanes:
+            delivery = Delivery(
+                rows=rows_to_send(prepared.plan, prepared.readers, job, target=prepared.targets),
+                lanes=list(lanes),
+                journal=journal,
+                pacing=Pacing(job.delivery.rate, job.delivery.concurrency, random, quiet_until=sitting.quiet_until),
+                limits=limits_of(job, sitting),
+                clock=time.monotonic,
+                wall=time.time,
+                random=random,
+                on_unauthorized=prepared.targets.renewed,
+            )
             stop = _or_held(await _run(delivery, sitting.watch), delivery.tally)
-            if stop is None or stop.cause != _DISK:
-                journal.over(stop.cause if stop else "finished", stop.exit_code if stop else 0)
-        finally:
-            journal.close()
+        if stop is None or stop.cause != _DISK:
+            await journal.sync()  # or a power cut could keep "over" and lose a record before it
+            journal.over(stop.cause if stop else "finished", stop.exit_code if stop else 0)
+    finally:
+        journal.close()
     return stop, delivery.tally
 
 

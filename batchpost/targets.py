@@ -8,13 +8,17 @@ from batchpost.errors import UsageError
 from batchpost.job import Job
 from batchpost.model import Row, Target
 from batchpost.routes import Credential
-from batchpost.secrets import read_secret
+from batchpost.secrets import is_reference, read_secret
+from batchpost.transport import Heads, Origin
 
 __all__ = ["Targets"]
 
 
 class Targets:
-    """The targets of a job's campaigns; secrets are read at construction. Raises SecretError."""
+    """The targets of a job's campaigns, and the way there: ``proxy`` is the HTTP proxy's URL, None without one.
+
+    Secrets are read at construction. Raises SecretError.
+    """
 
     def __init__(self, job: Job, environ: Mapping[str, str]) -> None:
         self._job, self._environ = job, environ
@@ -22,6 +26,8 @@ class Targets:
         self.org_id = self._read(job.api.org_id) if job.spec.credential is Credential.ORG_IN_PATH else ""
         self._tokens = {campaign: self._read(reference) for campaign, reference in job.api.tokens.items()}
         self._token = self._read(job.api.token) if job.spec.credential is Credential.BEARER and job.api.token else ""
+        proxy = job.api.proxy
+        self.proxy = self._read(proxy) if proxy and is_reference(proxy) else proxy
 
     def __repr__(self) -> str:
         return f"<Targets of {self._job.name}, {len(self._targets)} campaigns>"
@@ -34,12 +40,21 @@ class Targets:
         return found
 
     def check(self, campaigns: Iterable[str]) -> None:
-        """Raises UsageError where an update's campaign has no token."""
-        if self._job.spec.credential is not Credential.BEARER or self._token:
-            return
-        missing = sorted(set(campaigns) - set(self._tokens))
-        if missing:
-            raise UsageError(f"[api.tokens] has no token for the campaign {', '.join(missing)}, which the input names")
+        """Raises UsageError where an update's campaign has no token, or an id cannot stand in a request's head."""
+        route = self._job.spec
+        named: list[str | None] = [*sorted(campaigns)] if route.by_campaign else [None]
+        if route.credential is Credential.BEARER and not self._token:
+            missing = [str(campaign) for campaign in named if campaign not in self._tokens]
+            if missing:
+                names = ", ".join(missing)
+                raise UsageError(f"[api.tokens] has no token for the campaign {names}, which the input names")
+        heads = Heads(Origin.parse(self._job.api.base_url))
+        for campaign in named:
+            try:
+                heads.of(self(campaign))
+            except ValueError as error:
+                whose = "[api] org_id" if campaign is None else f"the campaign {campaign!r}"
+                raise UsageError(f"{whose} cannot be sent: {error}") from None
 
     def renewed(self, row: Row) -> Row | None:
         """The row under a token that was put in place since; None if the token is still the same (or unreadable)."""

@@ -226,6 +226,7 @@ def test_a_limited_run_ends_in_6_and_its_next_command_repeats_what_makes_it_the_
 
     assert second.code == 0
     assert second.events[0]["continued"] is True
+    assert second.events[0]["settled_before"] > 0
     assert sorted(entry.transaction_id for entry in server.effects) == leads(4, "other")
 
 

@@ -82,6 +82,21 @@ def test_outcomes_with_all_columns_need_the_input_as_it_was(tmp_path: Path) -> N
     assert written(tmp_path, job, plan, (), ends(*delivered(2))).books.read == 2
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_columns_of_the_input_that_are_called_like_ours_are_kept_beside_them(tmp_path: Path, kind: str) -> None:
+    job = a_job(tmp_path, results=f'include = "all"\nformat = "{kind}"')
+    named = {"row": ["7", "8"], "reason": ["fair", ""], "input_row": ["a", "b"], "money_revenue": ["c", "d"]}
+    plan, readers = planned(job, {**sale_rows(2), **named, "number": ["e", "f"]})
+    written(tmp_path, job, plan, readers, ends(*delivered(2)))
+    path = tmp_path / "out" / f"outcomes.{kind}"
+    found = csv(path) if kind == "csv" else pl.read_parquet(path)
+    assert [str(row) for row in found["row"]] == ["1", "2"]
+    assert found.select("reason", "input_input_row", "input_reason", "input_row", "money_revenue", "number").rows() == [
+        ("conversion", "7", "fair", "a", "c", "e"),
+        ("conversion", "8", "", "b", "d", "f"),
+    ]
+
+
 @pytest.mark.parametrize(("kind", "name"), [("auto", "outcomes.csv"), ("parquet", "outcomes.parquet")])
 def test_the_format_is_the_inputs_unless_the_job_says_so(tmp_path: Path, kind: str, name: str) -> None:
     job = a_job(tmp_path, results=f'format = "{kind}"')

@@ -11,7 +11,7 @@ from threading import Timer
 import pytest
 
 from batchpost.errors import Locked
-from batchpost.locks import Locks, holder, is_held, operation_locks
+from batchpost.locks import Locks, holder, is_held, operation_locks, remove_lock
 
 ROOT = Path(__file__).parents[1]
 
@@ -88,6 +88,18 @@ def test_looking_does_not_take(tmp_path: Path) -> None:
         assert is_held(tmp_path, "a")
         assert not is_held(tmp_path, "b")
     assert not is_held(tmp_path, "a")
+
+
+def test_a_lock_of_a_name_that_is_not_used_again_leaves_nothing_behind(tmp_path: Path) -> None:
+    with Locks(tmp_path) as locks:
+        locks.take("run 1", "the run")
+        locks.take("job", "the job")
+        remove_lock(tmp_path, "run 1")
+        assert not is_held(tmp_path, "run 1")
+        assert is_held(tmp_path, "job")
+    assert {path.suffix for path in tmp_path.iterdir()} == {".lock"}
+    assert len(list(tmp_path.iterdir())) == 1
+    remove_lock(tmp_path, "run 1")
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "{"])

@@ -165,6 +165,7 @@ def test_off_a_terminal_a_run_is_two_log_events_with_counts_only(workspace: Work
         "run_id": summary["run_id"],
         "job": "job",
         "continued": False,
+        "settled_before": 0,
         "rows": 4,
         "to_send": 4,
         "rate": 100_000,

@@ -8,9 +8,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchpost.compare import Correction
+from batchpost.job import Source
 from batchpost.ledger import Delivered
 from batchpost.outcomes import OUTCOME_COLUMNS
-from batchpost.results import CsvTable, ParquetTable, link_rows, outcome_schema, to_fix_rows, write_corrections
+from batchpost.results import (
+    CsvTable,
+    ParquetTable,
+    input_names,
+    link_rows,
+    outcome_schema,
+    to_fix_rows,
+    write_corrections,
+)
+from batchpost.source import find_files, open_input
 from tests.test_feed import a_job, planned
 from tests.workspaces import csv, sale_rows
 
@@ -42,7 +52,19 @@ def test_what_a_spreadsheet_would_run_is_guarded(cell: str) -> None:
 
 def test_our_own_numbers_keep_their_minus_sign() -> None:
     frame = pl.DataFrame({"note": ["-5"], "amount": ["-5"], "row": [3], "empty": pl.Series([None], dtype=pl.String)})
-    assert csv_text(frame, ("amount",)) == 'note,amount,row,empty\n\'-5,-5,3,""\n'
+    assert csv_text(frame, ("amount",)) == "note,amount,row,empty\n'-5,-5,3,\n"
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_a_row_of_empty_cells_reads_back_as_one(tmp_path: Path, columns: int) -> None:
+    frame = pl.DataFrame({name: ["x", "", None, "x"] for name in ("a", "b")[:columns]})
+    text = csv_text(frame)
+    assert text.splitlines()[2] == ('""' if columns == 1 else ",")
+    (tmp_path / "t.csv").write_text(text)
+    assert csv(tmp_path / "t.csv").rows() == frame.fill_null("").rows()
+    [reader] = open_input(find_files(Source(path="t.csv"), tmp_path), Source(path="t.csv"))
+    [batch] = reader.batches()
+    assert batch.frame.rows() == frame.fill_null("").rows()
 
 
 def test_a_table_without_rows_has_its_header() -> None:
@@ -66,6 +88,19 @@ def test_parquet_outcomes_have_types_and_the_runs_facts() -> None:
     assert found.schema.metadata[b"batchpost.run_id"] == b"r1"
     assert found.column_names == [*OUTCOME_COLUMNS, "City"]
     assert pl.DataFrame(found).equals(pl.concat([frame, frame]))
+
+
+@pytest.mark.parametrize(
+    ("columns", "names"),
+    [
+        (["Lead", "City"], ["Lead", "City"]),
+        (["row", "Lead"], ["input_row", "Lead"]),
+        (["row", "input_row", "input_input_row"], ["input_input_input_row", "input_row", "input_input_row"]),
+        (["Row", "input_pid"], ["Row", "input_pid"]),
+    ],
+)
+def test_an_inputs_columns_keep_their_names_but_for_those_of_ours(columns: list[str], names: list[str]) -> None:
+    assert input_names(columns) == dict(zip(columns, names, strict=True))
 
 
 def test_only_rows_that_a_mend_can_help_are_to_be_fixed(tmp_path: Path) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import polars as pl
@@ -16,12 +13,14 @@ import pytest
 
 from batchpost.journal import sitting_files
 from batchpost.locks import Locks, operation_locks
+from batchpost.run import Options
 from batchpost.sandbox import Sandbox, parse_faults
 from tests.workspaces import (
     FAST,
     Workspace,
     balanced,
     counted,
+    elsewhere,
     fired,
     leads,
     sale_rows,
@@ -30,13 +29,6 @@ from tests.workspaces import (
     write_csv,
 )
 
-ROOT = Path(__file__).parents[1]
-DRIVER = """
-import sys
-from pathlib import Path
-from tests.workspaces import Workspace
-Workspace(Path(sys.argv[1])).run()
-"""
 CONCURRENCY = 8
 
 
@@ -53,13 +45,12 @@ def workspace(tmp_path: Path, server: Sandbox) -> Workspace:
 
 def run_and_kill(workspace: Workspace, server: Sandbox, after: int) -> None:
     """A run in a process of its own, killed (SIGKILL) once the sandbox has received that many requests."""
-    with subprocess.Popen([sys.executable, "-c", DRIVER, str(workspace.folder)], cwd=ROOT) as process:
+    with elsewhere(workspace) as process:
         deadline = time.monotonic() + 60
-        while len(server.received) < after and process.poll() is None and time.monotonic() < deadline:
+        while len(server.received) < after and process.is_alive() and time.monotonic() < deadline:
             time.sleep(0.001)
-        assert process.poll() is None
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        assert process.is_alive()
+        process.kill()
     time.sleep(0.1)  # what the platform has in hand is done by then, whether or not anybody waits for it
     assert len(server.received) >= after
 
@@ -190,17 +181,17 @@ def test_a_run_that_dies_while_another_one_waits_for_its_leads_is_folded_before_
     server.configure(latency=0.0)
     workspace.updates(top='name = "other"', api="redistributes = true")
     job, locks_of = workspace.load(), workspace.places.locks
-    with Locks(locks_of) as alive:  # as the dead one held them while it lived
-        alive.take(operation_locks(job.api.origin, ["cmp_a"], is_event=False)[0], "the campaign")
-        alive.take(f"run {dead}", "the run")
-        spool = workspace.places.run("next-other") / "plan.arrow"
-        waiting = subprocess.Popen(
-            [sys.executable, "-c", DRIVER.replace(".run()", ".run(wait=60)"), str(workspace.folder)], cwd=ROOT
-        )
-        while not spool.exists() and waiting.poll() is None:
-            time.sleep(0.005)
-        assert waiting.poll() is None
-    assert waiting.wait(timeout=60) == 0
+    with ExitStack() as ends:
+        with Locks(locks_of) as alive:  # as the dead one held them while it lived
+            alive.take(operation_locks(job.api.origin, ["cmp_a"], is_event=False)[0], "the campaign")
+            alive.take(f"run {dead}", "the run")
+            spool = workspace.places.run("next-other") / "plan.arrow"
+            waiting = ends.enter_context(elsewhere(workspace, wait=60))
+            while not spool.exists() and waiting.is_alive():
+                time.sleep(0.005)
+            assert waiting.is_alive()
+        waiting.join(60)
+        assert waiting.exitcode == 3  # what the dead run had in flight
     assert max(effects(server).values()) == 1
     assert 100 - CONCURRENCY <= len(effects(server)) <= 100
 
@@ -232,14 +223,12 @@ def test_sigterm_ends_a_run_in_order_and_the_next_one_goes_on(workspace: Workspa
     server.configure(latency=0.01)
     workspace.sales(dedupe=False)
     write_csv(workspace.folder / "in.csv", sale_rows(200))
-    script = DRIVER.replace(
-        "Workspace(Path(sys.argv[1])).run()", "sys.exit(Workspace(Path(sys.argv[1])).run()['exit_code'])"
-    )
-    with subprocess.Popen([sys.executable, "-c", script, str(workspace.folder)], cwd=ROOT) as process:
-        while len(server.received) < 50 and process.poll() is None:
+    with elsewhere(workspace) as process:
+        while len(server.received) < 50 and process.is_alive():
             time.sleep(0.001)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 143
+        process.terminate()
+        process.join(30)
+        assert process.exitcode == 143
     stopped = workspace.kept({"job": "job", "run_id": last_run(workspace)})
     assert (stopped["state"], stopped["stopped_by"], stopped["rows"]["unknown"]) == ("interrupted", "interrupted", 0)
     assert stopped["rows"]["delivered"] == len(server.received) < 200
@@ -254,7 +243,7 @@ def test_a_killed_run_keeps_the_pace_of_its_last_second(workspace: Workspace, se
     write_csv(workspace.folder / "in.csv", update_rows([(lead, "Rome") for lead in leads(80)]))
     run_and_kill(workspace, server, after=10)
     sent = len(server.received)
-    workspace.run(limit=3)
+    workspace.run(limit=3, pause=Options().pause)
     assert len(server.received) == sent + 3
     assert server.received[sent].at - server.received[sent - 1].at >= 1
     assert len(sitting_files(workspace.places.run(last_run(workspace)))) == 2

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from batchpost.errors import LedgerError, Locked, UsageError
+from batchpost.files import private_folder
+from batchpost.locks import Locks, is_held
 from batchpost.prepare import Prepared
 from batchpost.sandbox import Sandbox
 from tests.workspaces import (
@@ -165,6 +167,32 @@ def test_a_lock_that_a_dead_process_left_does_not_block(workspace: Workspace) ->
     assert workspace.run()["exit_code"] == 0
 
 
+def test_a_run_that_is_over_leaves_neither_its_lock_nor_its_private_folder(workspace: Workspace) -> None:
+    locks, runs = workspace.places.locks, workspace.places.run("x").parent
+    kept = {path.name for path in locks.iterdir()}
+    write_csv(workspace.folder / "in.csv", sale_rows(25))
+    stopped = workspace.run(limit=1)
+    assert [path.name for path in runs.iterdir()] == [stopped["run_id"]]
+    assert len({path.name for path in locks.iterdir()} - kept) == 1
+    assert workspace.run(new_run=True)["abandoned"] == [stopped["run_id"]]
+    assert {path.name for path in locks.iterdir()} == kept
+    assert list(runs.iterdir()) == []
+
+
+def test_what_a_finished_run_left_that_died_in_its_last_moment_goes_with_the_next_one(workspace: Workspace) -> None:
+    with workspace.ledger() as ledger:
+        [first] = ledger.runs()
+    left = private_folder(workspace.places.run(first.run_id))
+    (left / "plan.arrow").write_text("txn_00007")
+    with Locks(workspace.places.locks) as locks:
+        locks.take(f"run {first.run_id}", "the run")
+    before = len(list(workspace.places.locks.iterdir()))
+    workspace.run()
+    assert not left.exists()
+    assert not is_held(workspace.places.locks, f"run {first.run_id}")
+    assert len(list(workspace.places.locks.iterdir())) == before - 1
+
+
 # -- secrets and personal data -----------------------------------------------------------------------------------------
 
 
@@ -233,7 +261,7 @@ def test_ids_of_leads_are_in_the_results_only_once_the_run_is_over(workspace: Wo
 def test_a_planted_link_is_not_followed(workspace: Workspace, tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.write_text("precious")
-    spool = workspace.places.run("next-job") / "plan.arrow"
+    spool = private_folder(workspace.places.run("next-job")) / "plan.arrow"
     spool.symlink_to(target)
     with pytest.raises(OSError, match="symbolic link"):
         workspace.run()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from batchpost.errors import BatchpostError, CutShort, UsageError
 from batchpost.sandbox import Sandbox
 from tests.workspaces import (
     FAST,
@@ -149,7 +151,7 @@ def test_results_that_cannot_be_written_stop_the_run_and_the_next_one_goes_on(
     write_csv(workspace.folder / "in.csv", sale_rows(900))
     server.configure(latency=0.02)
     results = workspace.folder / "results"
-    with pytest.raises(OSError, match=r"summary\.json|outcomes\.csv"):
+    with pytest.raises(CutShort, match=r"results/job/.*No such file.*were sent.*`batchpost run .*goes on"):
         workspace.run(Onlooker(on_progress=lambda _: shutil.rmtree(results, ignore_errors=True)))
     sent = len(server.received)
     assert 0 < sent < 900
@@ -158,3 +160,106 @@ def test_results_that_cannot_be_written_stop_the_run_and_the_next_one_goes_on(
     assert (summary["continued"], summary["exit_code"]) == (True, 0)
     assert counted(workspace.outcomes(summary)) == {("delivered", "conversion"): 900}
     assert sorted(fired(server.received)) == leads(900)
+
+
+def test_a_ledger_that_takes_nothing_after_rows_were_sent_is_no_usage_error(
+    workspace: Workspace, server: Sandbox
+) -> None:
+    workspace.sales()
+    write_csv(workspace.folder / "in.csv", sale_rows(20))
+
+    def spoil(tally: object) -> None:
+        with sqlite3.connect(workspace.places.ledger) as database:
+            database.execute("ALTER TABLE contents RENAME TO gone")
+
+    with pytest.raises(CutShort, match=r"ledger cannot be written.*Rows of the run .* were sent") as caught:
+        workspace.run(Onlooker(on_progress=spoil))
+    assert caught.value.exit_code == 4
+    assert sorted(fired(server.received)) == leads(20)
+    with sqlite3.connect(workspace.places.ledger) as database:
+        database.execute("ALTER TABLE gone RENAME TO contents")
+    summary = workspace.run()
+    assert (summary["continued"], summary["exit_code"], len(server.received)) == (True, 0, 20)
+
+
+def test_a_journal_that_cannot_be_begun_leaves_a_run_to_go_on_with(workspace: Workspace, server: Sandbox) -> None:
+    workspace.sales()
+    write_csv(workspace.folder / "in.csv", sale_rows(2))
+    workspace.run(limit=1)
+    [run] = workspace.places.run("x").parent.iterdir()
+    in_the_way = run / "sitting-0003.log"
+    with pytest.raises(CutShort, match=r"sitting-0003\.log: File exists.*were sent"):
+        workspace.run(Onlooker(on_plan=lambda _: in_the_way.touch()))
+    in_the_way.unlink()
+    assert workspace.run()["rows"]["delivered"] == 2
+    assert fired(server.received) == leads(2)
+
+
+# -- the next run ------------------------------------------------------------------------------------------------------
+
+
+def test_a_retry_does_not_give_up_an_unfinished_run(workspace: Workspace, server: Sandbox) -> None:
+    workspace.sales()
+    path = write_csv(workspace.folder / "in.csv", sale_rows(10))
+    first = workspace.run(limit=4)
+    write_csv(path, sale_rows(3, "other"))
+    with pytest.raises(
+        UsageError, match=rf"{first['run_id']} of this job is not finished.*`{first['next']}`.*--new-run"
+    ):
+        workspace.run(retry=True)
+    assert len(server.received) == 4
+    write_csv(path, sale_rows(10))
+    assert workspace.run(retry=True, limit=4)["run_id"] == first["run_id"]
+    write_csv(path, sale_rows(3, "other"))
+    given_up = workspace.run(retry=True, new_run=True)
+    assert (given_up["abandoned"], given_up["rows"]["delivered"]) == ([first["run_id"]], 3)
+
+
+def test_whatever_became_of_the_run_before_a_window_lies_between_it_and_the_next_one(
+    workspace: Workspace, server: Sandbox
+) -> None:
+    workspace.sales()
+    write_csv(workspace.folder / "in.csv", sale_rows(6))
+    workspace.run(limit=2)
+    workspace.run(limit=2, new_run=True, pause=0.3)
+    workspace.run(pause=0.3)
+    write_csv(workspace.folder / "in.csv", sale_rows(7))
+    workspace.run(pause=0.3)
+    starts = [entry.at for entry in server.received]
+    assert len(starts) == 7
+    assert [starts[first] - starts[first - 1] >= 0.3 for first in (2, 4, 6)] == [True] * 3
+
+
+def test_a_clock_that_was_set_back_costs_no_more_than_the_pause(workspace: Workspace, server: Sandbox) -> None:
+    workspace.sales()
+    write_csv(workspace.folder / "in.csv", sale_rows(1))
+    workspace.run()
+    with sqlite3.connect(workspace.places.ledger) as database:
+        database.execute("UPDATE runs SET finished_at = finished_at + 3600")
+    write_csv(workspace.folder / "in.csv", sale_rows(2))
+    assert 0.2 <= workspace.run(pause=0.2)["duration_s"] < 60
+    assert len(server.received) == 2
+
+
+@pytest.mark.parametrize("campaign", ["..", "."])
+def test_a_campaign_that_would_be_another_path_stops_the_run_before_anything_is_sent(
+    workspace: Workspace, server: Sandbox, campaign: str
+) -> None:
+    rows = {**update_rows([("a", "Rome"), ("b", "Oslo")]), "Campaign": ["cmp_a", campaign]}
+    write_csv(workspace.folder / "in.csv", rows)
+    workspace.updates(api='campaign_id = { column = "Campaign" }')
+    with pytest.raises(UsageError, match="cannot be sent"):
+        workspace.run()
+    assert server.received == []
+    with workspace.ledger() as ledger:
+        assert ledger.runs() == []
+
+
+def test_a_proxy_by_reference_is_the_one_that_is_used(workspace: Workspace, server: Sandbox) -> None:
+    workspace.environ["PROXY"] = "ftp://user:canary@127.0.0.1:9"
+    workspace.sales(api='proxy = "env:PROXY"')
+    write_csv(workspace.folder / "in.csv", sale_rows(1))
+    with pytest.raises(BatchpostError, match=r"^proxy: must be http") as caught:
+        workspace.run()
+    assert (caught.value.exit_code, server.received) == (2, [])
+    assert "canary" not in str(caught.value)

@@ -307,7 +307,7 @@ def test_paths_lead_to_routes(path: str, found: tuple[str, str] | None) -> None:
     assert (match and (match[0].name, match[1])) == found
 
 
-@pytest.mark.parametrize("scope", ["cmp_1", "..", "a/b", "ü ?#"])
+@pytest.mark.parametrize("scope", ["cmp_1", "a..b", "a/b", "ü ?#"])
 @pytest.mark.parametrize("name", ["update-lead", "global-event"])
 def test_the_paths_that_the_routes_make_are_found_again(name: str, scope: str) -> None:
     assert find_route(ROUTES[name].path_for(scope)) == (ROUTES[name], scope)

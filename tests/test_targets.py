@@ -50,6 +50,34 @@ def test_a_campaign_without_a_token_is_named(tmp_path: Path) -> None:
     targets(tmp_path, "update-lead", BY_COLUMN).check({"cmp_b"})
 
 
+@pytest.mark.parametrize("campaign", [".", ".."])
+def test_a_campaign_that_would_be_another_path_is_named(tmp_path: Path, campaign: str) -> None:
+    with pytest.raises(UsageError, match=rf"the campaign '{campaign}' cannot be sent: .*another path"):
+        targets(tmp_path, "update-lead", BY_COLUMN).check({"cmp_a", campaign})
+    targets(tmp_path, "campaign-event", BY_COLUMN).check({campaign})  # there it is in the body
+
+
+@pytest.mark.parametrize("org_id", [".", ".."])
+def test_an_organisation_that_would_be_another_path_is_refused_without_showing_it(tmp_path: Path, org_id: str) -> None:
+    with pytest.raises(UsageError, match=r"^\[api\] org_id cannot be sent: an id must not be \. or \.\., which"):
+        targets(tmp_path, "global-event", environ={"ORG": org_id}).check(set())
+    targets(tmp_path, "global-event").check(set())
+
+
+@pytest.mark.parametrize(
+    ("proxy", "found"),
+    [("", None), ('proxy = "http://proxy:3128"', "http://proxy:3128"), ('proxy = "env:PROXY"', "http://u:pw@p:3128")],
+)
+def test_a_proxy_is_given_as_it_is_or_by_reference(tmp_path: Path, proxy: str, found: str | None) -> None:
+    environ = {**ENVIRON, "PROXY": "http://u:pw@p:3128"}
+    assert targets(tmp_path, "campaign-event", proxy, environ).proxy == found
+
+
+def test_a_proxy_whose_secret_is_missing_is_found_at_once(tmp_path: Path) -> None:
+    with pytest.raises(SecretError, match="PROXY is not set"):
+        targets(tmp_path, "campaign-event", 'proxy = "env:PROXY"')
+
+
 @pytest.mark.parametrize("route", ["global-event", "update-lead"])
 def test_a_missing_secret_is_found_at_once(tmp_path: Path, route: str) -> None:
     with pytest.raises(SecretError, match="is not set"):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -88,8 +91,9 @@ class Workspace:
         return load_job(self.folder / name, workspace=self.folder)
 
     def run(self, watcher: Onlooker | None = None, job: Job | None = None, **options: Any) -> dict[str, Any]:
-        """One sitting of the job, in-process; returns the summary."""
-        return run_job(job or self.load(), Options(**options), self.environ, watcher or Onlooker())
+        """One sitting of the job, in-process; returns the summary. No pause after the one before unless it is given."""
+        settings = Options(**{"pause": 0.0, **options})
+        return run_job(job or self.load(), settings, self.environ, watcher or Onlooker())
 
     @property
     def places(self) -> Places:
@@ -118,6 +122,26 @@ class Workspace:
         """``summary.json`` as it lies on disk."""
         found: dict[str, Any] = json.loads((self.results(summary) / "summary.json").read_text())
         return found
+
+
+_SERVER = multiprocessing.get_context("forkserver")  # one that has imported everything makes a process in no time
+_SERVER.set_forkserver_preload([__name__])
+
+
+@contextmanager
+def elsewhere(workspace: Workspace, **options: Any) -> Iterator[BaseProcess]:
+    """The workspace's run in a process of its own, which ends with the run's exit code; ended with the block."""
+    process = _SERVER.Process(target=_drive, args=(workspace.folder, options))
+    process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join()
+
+
+def _drive(folder: Path, options: dict[str, Any]) -> None:
+    sys.exit(Workspace(folder).run(**options)["exit_code"])
 
 
 @contextmanager

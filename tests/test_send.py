@@ -1,0 +1,96 @@
+"""The order in which a sitting reaches the disk, as a disk sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from batchpost.errors import BatchpostError, UsageError
+from batchpost.model import Stop
+from batchpost.prepare import Prepared
+from batchpost.sandbox import Sandbox
+from batchpost.send import Sitting, send
+from tests.workspaces import Onlooker, Workspace, sale_rows, sandbox, write_csv
+
+
+class Enough(BatchpostError):
+    """Ends a run before it begins."""
+
+
+class Disk:
+    """A log file that remembers its records by kind, and when it was synced and closed."""
+
+    def __init__(self, refuses: Callable[[str], bool] = lambda kind: False) -> None:
+        self.done: list[str] = []
+        self._refuses = refuses
+
+    def append(self, data: bytes) -> None:
+        kind = orjson.loads(data[9:])[0]
+        if self._refuses(kind):
+            raise OSError(28, "No space left on device")
+        self.done.append(kind)
+
+    def sync(self) -> None:
+        self.done.append("sync")
+
+    def close(self) -> None:
+        self.done.append("close")
+
+
+@pytest.fixture
+def server() -> Iterator[Sandbox]:
+    with sandbox() as (running, _):
+        yield running
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, server: Sandbox) -> Workspace:
+    """With three sales to send."""
+    made = Workspace(tmp_path, server.base_url)
+    made.sales()
+    write_csv(made.folder / "in.csv", sale_rows(3))
+    return made
+
+
+def sent(workspace: Workspace, disk: Disk) -> Stop | None:
+    """How a sitting ends whose journal is on that disk."""
+    ends: list[Stop | None] = []
+
+    def on_plan(prepared: Prepared) -> None:
+        ends.append(send(prepared, disk, "the disk", Sitting({}, lambda tally: None))[0])
+        raise Enough
+
+    with pytest.raises(Enough):
+        workspace.run(Onlooker(on_plan=on_plan))
+    return ends[0]
+
+
+def test_the_last_word_is_written_when_all_before_it_is_on_disk(workspace: Workspace) -> None:
+    """Or a power cut could keep the sitting's end and lose a row's."""
+    disk = Disk()
+    assert sent(workspace, disk) is None
+    assert disk.done[0] == "sitting"
+    assert disk.done[-4:] == ["sync", "over", "sync", "close"]
+    assert disk.done.count("end") == 3
+
+
+def test_a_disk_that_is_full_ends_the_sitting_without_a_last_word(workspace: Workspace) -> None:
+    disk = Disk(lambda kind: kind == "end")
+    stop = sent(workspace, disk)
+    assert stop is not None
+    assert (stop.cause, stop.exit_code) == ("disk", 4)
+    assert "over" not in disk.done
+    assert disk.done[-1] == "close"
+
+
+def test_a_way_that_cannot_be_taken_leaves_no_open_journal(workspace: Workspace, server: Sandbox) -> None:
+    workspace.sales(api='proxy = "env:PROXY"')
+    workspace.environ["PROXY"] = "ftp://127.0.0.1:9"
+    disk = Disk()
+    with pytest.raises(UsageError, match="proxy: must be http"):
+        sent(workspace, disk)
+    assert disk.done == ["sitting", "sync", "close"]
+    assert server.received == []
