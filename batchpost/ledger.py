@@ -1,15 +1,12 @@
 """What was delivered, ever: keys, contents and doubts, in SQLite; and the register of runs.
 
-Journals are folded in after each sitting, in one transaction. The database uses the rollback journal: SQLite before
-3.51.3 can corrupt a WAL database used by two connections, and nothing here needs WAL. Keys and bodies are 16-byte
-keyed hashes; the hash key lives in the ledger. Times are Unix seconds.
+Journals are folded in after each sitting, in one transaction. Keys and bodies are 16-byte keyed hashes; the hash key
+lives in the ledger. Times are Unix seconds. The file itself is :mod:`batchpost.ledgerfile`.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,31 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from batchpost.errors import LedgerError
-from batchpost.files import private_folder
-from batchpost.mounts import network_file_system
+from batchpost.ledgerfile import check, connect, create, lay_out, refuse_network
 
 __all__ = ["Delivered", "Fold", "LastUpdate", "Ledger", "RunRecord"]
-
-SCHEMA_VERSION = 1
-_APPLICATION_ID = 0x62706C67
-_SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
-CREATE TABLE events (
-    key BLOB PRIMARY KEY, body BLOB, stake BLOB, amount TEXT, conversion_id TEXT, delivered_at REAL, run_id TEXT
-) WITHOUT ROWID;
-CREATE TABLE updates (
-    key BLOB PRIMARY KEY, body BLOB, confirmed INTEGER, seq INTEGER, row INTEGER, content BLOB
-) WITHOUT ROWID;
-CREATE TABLE doubts (
-    key BLOB, body BLOB, run_id TEXT, row INTEGER, state TEXT DEFAULT 'open', PRIMARY KEY (key, body)
-) WITHOUT ROWID;
-CREATE VIEW open_doubts AS SELECT * FROM doubts WHERE state = 'open';
-CREATE TABLE contents (id BLOB PRIMARY KEY, rows INTEGER, delivered BLOB, finished INTEGER DEFAULT 0) WITHOUT ROWID;
-CREATE TABLE runs (
-    run_id TEXT PRIMARY KEY, seq INTEGER UNIQUE, job TEXT, state TEXT, fingerprint TEXT, inputs TEXT, route TEXT,
-    test INTEGER, results TEXT, started_at REAL, finished_at REAL, exit_code INTEGER, folded INTEGER DEFAULT 0
-) WITHOUT ROWID;
-"""
 
 
 class Delivered(NamedTuple):
@@ -123,10 +98,10 @@ class Ledger:
             if not path.exists():
                 if must_exist:
                     raise LedgerError(f"{path}: there is no ledger here (must_exist). Restore it, or --new-ledger")
-                _create(path, mounts)
-            _refuse_network(path, mounts)
-            connection = _connect(path)
-            _check(connection, path)
+                create(path, mounts)
+            refuse_network(path, mounts)
+            connection = connect(path)
+            check(connection, path)
             return cls(connection, path)
         except sqlite3.Error as error:
             raise LedgerError(f"{path}: not a sound ledger ({error}). Restore it from a backup") from error
@@ -136,8 +111,8 @@ class Ledger:
     @classmethod
     def in_memory(cls) -> Ledger:
         """An empty ledger that leaves nothing behind: for looking at a job before its first run."""
-        connection = _connect(":memory:")
-        _lay_out(connection)
+        connection = connect(":memory:")
+        lay_out(connection)
         return cls(connection, Path(":memory:"))
 
     def close(self) -> None:
@@ -308,53 +283,3 @@ def _either(first: bytes, second: bytes) -> bytes:
     size = max(len(first), len(second))
     union = int.from_bytes(first, "little") | int.from_bytes(second, "little")
     return union.to_bytes(size, "little")
-
-
-def _connect(path: Path | str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=30, isolation_level=None)
-    connection.execute("PRAGMA synchronous = EXTRA")
-    connection.execute("PRAGMA temp_store = MEMORY")
-    return connection
-
-
-def _create(path: Path, mounts: Path) -> None:
-    """Make a ledger beside its place and move it there whole, so that a half-made one is never found."""
-    private_folder(path.parent)
-    _refuse_network(path.parent, mounts)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    connection = _connect(temporary)
-    _lay_out(connection)
-    connection.close()
-    try:
-        os.link(temporary, path)  # unlike a rename it never replaces a ledger made at the same moment
-    except FileExistsError:
-        pass
-    finally:
-        temporary.unlink()
-
-
-def _lay_out(connection: sqlite3.Connection) -> None:
-    connection.executescript(_SCHEMA)
-    values = (("id", secrets.token_hex(8)), ("hash_key", secrets.token_bytes(32)), ("generation", 0))
-    connection.executemany("INSERT INTO meta VALUES (?, ?)", values)
-    connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-
-
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
-    if application != _APPLICATION_ID:
-        raise LedgerError(f"{path}: this file is not a batchpost ledger")
-    if version != SCHEMA_VERSION:
-        raise LedgerError(f"{path}: version {version} of the ledger; this program knows {SCHEMA_VERSION}")
-    problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if problem != "ok":
-        raise LedgerError(f"{path}: the ledger is damaged ({problem}). Restore it from a backup")
-
-
-def _refuse_network(path: Path, mounts: Path) -> None:
-    """A SQLite file is not safe on a network file system: locks and fsync mean little there."""
-    if kind := network_file_system(path, mounts):
-        raise LedgerError(f"{path}: on a network file system ({kind}), where SQLite is not safe; use a local disk")

@@ -19,7 +19,7 @@ LONGEST_PAUSE = 15 * 60.0
 LONGEST_OUTAGE = 30 * 60.0
 # The window is this much longer than its second: what starts here exactly a second apart can reach the platform a
 # little closer together, and a limit counted over there is counted by its clock.
-_MARGIN = 0.01
+_MARGIN = 0.02
 _FORGOTTEN = 60.0  # seconds after which a pause is not the first of several
 
 
