@@ -27,6 +27,8 @@ __all__ = ["Delivery", "Limits"]
 
 _LONGEST_WAIT = 15 * 60.0  # for what does not use up attempts: 429, locks, requests that were not sent
 _FEW = 3
+# Looking an enum member up costs more than comparing with it.
+_DELIVERED, _FIRES_AGAIN, _SETTLE = Outcome.DELIVERED, Repeat.FIRES_AGAIN, Action.SETTLE
 _IDLE_BEFORE_ONE_CHANCE = 2.0
 _IDLE = 30.0
 
@@ -270,7 +272,7 @@ class Delivery:
         self._journal.start(row.number)
         lane = self._lanes.pop()  # the one used last, whose connection is the freshest
         try:
-            idle = _IDLE_BEFORE_ONE_CHANCE if row.repeat is Repeat.FIRES_AGAIN else _IDLE
+            idle = _IDLE_BEFORE_ONE_CHANCE if row.repeat is _FIRES_AGAIN else _IDLE
             result: Reply | Fault = await lane.post(row.target, row.body, max_idle=idle)
         except NotSent as fault:
             result = Fault(fault.kind, False, fault.detail)
@@ -292,11 +294,12 @@ class Delivery:
         task.applied = task.applied or verdict.may_be_applied
         if verdict.pause is not None and (stop := self._pacing.pause(verdict.pause, now, began=started)):
             self.stop(stop)
-        if verdict.action is Action.SETTLE and verdict.settlement:
+        action = verdict.action
+        if action is _SETTLE and verdict.settlement:
             self._settle(task, verdict.settlement, latency)
-        elif verdict.action is Action.RETRY:
+        elif action is Action.RETRY:
             self._retry(task, verdict, latency, now)
-        elif verdict.action is Action.HOLD and verdict.settlement:
+        elif action is Action.HOLD and verdict.settlement:
             self.tally.held_pids.add(task.row.pid)
             self._settle(task, verdict.settlement, latency)
         else:
@@ -304,13 +307,14 @@ class Delivery:
 
     def _settle(self, task: Task, settlement: Settlement, latency: float) -> None:
         row = task.row
-        if settlement.outcome is not Outcome.DELIVERED:
+        through = settlement.outcome is _DELIVERED
+        if not through:
             settlement = settlement._replace(detail=clean_detail(settlement.detail, row.body))
         latency_ms = round(latency * 1000, 1)
         self._journal.settle(row.number, settlement, latency_ms=latency_ms, may_be_applied=task.applied)
         self.tally.settle(settlement)
         self._close(row)
-        if settlement.outcome is not Outcome.DELIVERED:
+        if not through:
             self._check_failures()
 
     def _check_failures(self) -> None:

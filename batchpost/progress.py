@@ -220,9 +220,17 @@ class Display:
                 f"{job.delivery.rate:g} a second at most{again}"
             )
             return
-        facts = {"rows": plan.rows, "to_send": plan.to_send, "rate": job.delivery.rate, "test": prepared.at.test}
-        again = {"continued": prepared.continued, "settled_before": prepared.ended.height}
-        self.log.info("run_started", run_id=prepared.run.run_id, job=job.name, **again, **facts)
+        self.log.info(
+            "run_started",
+            run_id=prepared.run.run_id,
+            job=job.name,
+            continued=prepared.continued,
+            settled_before=prepared.ended.height,
+            rows=plan.rows,
+            to_send=plan.to_send,
+            rate=job.delivery.rate,
+            test=prepared.at.test,
+        )
 
     def _start_bar(self, to_send: int) -> None:
         from rich.console import Console

@@ -18,7 +18,7 @@ from batchpost.fold import fold_run
 from batchpost.jobfile import load_job
 from batchpost.journal import sitting_files
 from batchpost.ledger import Ledger, RunRecord
-from batchpost.locks import Locks, holder, is_held
+from batchpost.locks import Locks, holder, is_held, remove_lock
 from batchpost.lookback import Found
 from batchpost.places import Places
 
@@ -52,6 +52,7 @@ def abandon(run: Found) -> str:
             fold_run(ledger, run_id, sitting_files(at.run(run_id)))
             kept = _close_books(run, record, at)
             ledger.end_run(run_id, "abandoned", record.exit_code)
+        remove_lock(at.locks, f"run {run_id}")
     return f"{run_id} is given up. What it delivered stays delivered; the rest comes again with its file.{kept}"
 
 

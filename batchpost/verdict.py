@@ -59,6 +59,7 @@ _REASONS = (
     ("invalid_field", re.compile(r"invalid", re.IGNORECASE)),
 )
 _DIGITS = re.compile(r"[0-9]+")  # str.isdigit knows digits that int() does not
+_DELIVERED, _SETTLE = Outcome.DELIVERED, Action.SETTLE  # looking an enum member up costs more than using it
 _EVIDENCE = ("conversion_id", "pid", "redirect_url")
 _TAKEN = ("accepted", "unsold")
 _BY_LEAD_STATUS = {"missingField": "missing_field", "invalidField": "invalid_field"}
@@ -133,8 +134,8 @@ def _success(reply: Reply, body: dict[str, Any] | None, stated: int, row: Row, a
         return _no_end("unreadable_reply", "the reply does not say that it succeeded", row, reply.status)
     reason = lead_status if lead_status in _TAKEN else _event_reason(fields, row)
     evidence = [_text(value) if value else "" for value in map(fields.get, _EVIDENCE)]
-    settlement = Settlement(Outcome.DELIVERED, reason, "", reply.status, lead_status, *evidence)
-    return Verdict(Action.SETTLE, settlement, may_be_applied=True)
+    settlement = Settlement(_DELIVERED, reason, "", reply.status, lead_status, *evidence)
+    return Verdict(_SETTLE, settlement, True, True)
 
 
 def _event_reason(data: dict[str, Any], row: Row) -> str:

@@ -39,11 +39,11 @@ def workspace(tmp_path: Path, server: Sandbox) -> Workspace:
     return Workspace(tmp_path, server.base_url)
 
 
-def test_thousands_of_rows_are_delivered_once_each_and_the_books_agree_with_the_platform(
+def test_ten_thousand_rows_are_delivered_once_each_and_the_books_agree_with_the_platform(
     workspace: Workspace, server: Sandbox
 ) -> None:
     workspace.sales(source='path = "in.parquet"', delivery="rate = 100000\nconcurrency = 32")
-    pl.DataFrame(sale_rows(3_000)).write_parquet(workspace.folder / "in.parquet")
+    pl.DataFrame(sale_rows(10_000)).write_parquet(workspace.folder / "in.parquet")
 
     summary = workspace.run()
     outcomes = workspace.outcomes(summary)
@@ -51,13 +51,13 @@ def test_thousands_of_rows_are_delivered_once_each_and_the_books_agree_with_the_
     assert summary["exit_code"] == 0
     assert summary == workspace.kept(summary)
     balanced(summary, outcomes)
-    assert counted(outcomes) == {("delivered", "conversion"): 3_000}
-    assert outcomes["transaction_id"].to_list() == leads(3_000)
-    assert outcomes["row"].to_list() == list(range(1, 3_001))
+    assert counted(outcomes) == {("delivered", "conversion"): 10_000}
+    assert outcomes["transaction_id"].to_list() == leads(10_000)
+    assert outcomes["row"].to_list() == list(range(1, 10_001))
     at_platform = {entry.transaction_id: (entry.conversion_id, entry.status) for entry in server.received}
     ours = outcomes.select("transaction_id", "conversion_id", "http_status").iter_rows()
     assert {lead: (conversion, status) for lead, conversion, status in ours} == at_platform
-    assert len(server.received) == summary["requests"]["sent"] == 3_000
+    assert len(server.received) == summary["requests"]["sent"] == 10_000
     fired_money = sum(round(float(entry.body["revenue"]) * 100) for entry in server.received)
     assert summary["money"]["revenue"]["delivered"] == f"{fired_money / 100:.2f}"
 
