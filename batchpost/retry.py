@@ -12,8 +12,8 @@ from typing import Any
 
 import polars as pl
 
-from batchpost.csvfile import unguard_formula
 from batchpost.errors import InputRefused, UsageError
+from batchpost.export import outcomes_frame, picked
 from batchpost.files import replaced
 from batchpost.job import Job
 from batchpost.results import TO_FIX_COLUMNS, CsvTable, input_columns, link_rows
@@ -34,28 +34,12 @@ def retry_rows(
         raise UsageError(
             f"Run {summary['run_id']} is not finished: `batchpost run {summary['job_file']}` goes on with it"
         )
-    wanted = _wanted(read_outcomes(folder), outcomes, reasons)
+    wanted = picked(outcomes_frame(folder), outcomes, reasons).collect()
     path = folder / "retry.csv"
     if wanted.is_empty():
         return path, 0
     _check_input(job, summary)
     return path, _write(path, job, summary, wanted)
-
-
-def read_outcomes(folder: Path) -> pl.DataFrame:
-    """A run's outcomes as text; raises UsageError where there is no such file."""
-    if (parquet := folder / "outcomes.parquet").exists():
-        return pl.read_parquet(parquet).with_columns(pl.all().cast(pl.String))
-    if (csv := folder / "outcomes.csv").exists():
-        return pl.read_csv(csv, infer_schema=False).with_columns(unguard_formula(pl.all()))
-    raise UsageError(f"{folder}: there are no outcomes here (any more)")
-
-
-def _wanted(rows: pl.DataFrame, outcomes: Collection[str], reasons: Collection[str]) -> pl.DataFrame:
-    chosen = pl.col("outcome").is_in(list(outcomes))
-    if reasons:
-        chosen &= pl.col("reason").is_in(list(reasons))
-    return rows.filter(chosen)
 
 
 def _check_input(job: Job, summary: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +17,6 @@ from batchpost.locks import Locks
 from batchpost.sandbox import Sandbox
 from tests.commands import ROOT, call, finished, started, tree, until
 from tests.workspaces import ENVIRON, Workspace, leads, sale_rows, sandbox, update_rows, write_csv
-
-
-@pytest.fixture
-def server() -> Iterator[Sandbox]:
-    with sandbox() as (running, _):
-        yield running
 
 
 @pytest.fixture

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import polars as pl
 import pytest
 
@@ -22,21 +19,9 @@ from tests.workspaces import (
     fired,
     leads,
     sale_rows,
-    sandbox,
     update_rows,
     write_csv,
 )
-
-
-@pytest.fixture
-def server() -> Iterator[Sandbox]:
-    with sandbox() as (running, _):
-        yield running
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, server: Sandbox) -> Workspace:
-    return Workspace(tmp_path, server.base_url)
 
 
 def test_ten_thousand_rows_are_delivered_once_each_and_the_books_agree_with_the_platform(

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -24,23 +22,11 @@ from tests.workspaces import (
     fired,
     leads,
     sale_rows,
-    sandbox,
     update_rows,
     write_csv,
 )
 
 CONCURRENCY = 8
-
-
-@pytest.fixture
-def server() -> Iterator[Sandbox]:
-    with sandbox() as (running, _):
-        yield running
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, server: Sandbox) -> Workspace:
-    return Workspace(tmp_path, server.base_url)
 
 
 def run_and_kill(workspace: Workspace, server: Sandbox, after: int) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from batchpost.errors import InputRefused, NoInput
@@ -22,23 +19,11 @@ from tests.workspaces import (
     leads,
     once,
     sale_rows,
-    sandbox,
     update_rows,
     write_csv,
 )
 
 BATCH = 16_384  # rows that the reader gives out at a time
-
-
-@pytest.fixture
-def server() -> Iterator[Sandbox]:
-    with sandbox() as (running, _):
-        yield running
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, server: Sandbox) -> Workspace:
-    return Workspace(tmp_path, server.base_url)
 
 
 def sparse_rows(count: int) -> dict[str, list[str]]:

@@ -23,16 +23,9 @@ from tests.workspaces import (
     fired,
     leads,
     sale_rows,
-    sandbox,
     update_rows,
     write_csv,
 )
-
-
-@pytest.fixture
-def server() -> Iterator[Sandbox]:
-    with sandbox() as (running, _):
-        yield running
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -22,21 +20,9 @@ from tests.workspaces import (
     leads,
     once,
     sale_rows,
-    sandbox,
     update_rows,
     write_csv,
 )
-
-
-@pytest.fixture
-def server() -> Iterator[Sandbox]:
-    with sandbox() as (running, _):
-        yield running
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, server: Sandbox) -> Workspace:
-    return Workspace(tmp_path, server.base_url)
 
 
 def test_a_token_that_expires_stops_the_run_and_a_new_one_lets_it_go_on(workspace: Workspace, server: Sandbox) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -13,7 +13,7 @@ from batchpost.model import Stop
 from batchpost.prepare import Prepared
 from batchpost.sandbox import Sandbox
 from batchpost.send import Sitting, send
-from tests.workspaces import Onlooker, Workspace, sale_rows, sandbox, write_csv
+from tests.workspaces import Onlooker, Workspace, sale_rows, write_csv
 
 
 class Enough(BatchpostError):
@@ -38,12 +38,6 @@ class Disk:
 
     def close(self) -> None:
         self.done.append("close")
-
-
-@pytest.fixture
-def server() -> Iterator[Sandbox]:
-    with sandbox() as (running, _):
-        yield running
 
 
 @pytest.fixture

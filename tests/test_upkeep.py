@@ -16,15 +16,9 @@ from batchpost.places import Places, read_summary
 from batchpost.sandbox import Sandbox
 from batchpost.upkeep import abandon, forget, stop_job
 from batchpost.verify import differences
-from tests.workspaces import Workspace, csv, leads, sale_rows, sandbox, write_csv
+from tests.workspaces import Workspace, csv, leads, sale_rows, write_csv
 
 DAY = 86_400.0
-
-
-@pytest.fixture
-def server() -> Iterator[Sandbox]:
-    with sandbox() as (running, _):
-        yield running
 
 
 @pytest.fixture

@@ -1,0 +1,22 @@
+"""What many tests run against: the sandbox on a loopback port, and a workspace whose jobs post to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from batchpost.sandbox import Sandbox
+from tests.workspaces import Workspace, sandbox
+
+
+@pytest.fixture
+def server() -> Iterator[Sandbox]:
+    with sandbox() as (running, _):
+        yield running
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, server: Sandbox) -> Workspace:
+    return Workspace(tmp_path, server.base_url)
