@@ -71,13 +71,17 @@ def _chunks(indexes: array[int], size: int) -> Iterator[list[int]]:
 
 
 def _same_rows(plan: Plan, ledger: Ledger, contents: Sequence[bytes]) -> None:
-    """Rows of a content that were delivered before under the same job: no key is needed to know them."""
+    """Rows of a content that were delivered before under the same job: no key is needed to know them.
+
+    An invalid row among them was delivered by a mend of it, and needs no other.
+    """
     codes = plan.fates.codes
+    invalid = {code for code, (outcome, _) in enumerate(plan.fates.table) if outcome == Outcome.INVALID}
     code = plan.fates.code(Outcome.ALREADY_DELIVERED, "same_row")
     first = 0
     for file, content in zip(plan.files, contents, strict=True):
         for number in _set_bits(ledger.delivered_rows(content), file.rows):
-            if codes[first + number] == SEND:
+            if codes[first + number] == SEND or codes[first + number] in invalid:
                 codes[first + number] = code
         first += file.rows
 

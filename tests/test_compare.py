@@ -117,11 +117,20 @@ def test_a_row_of_a_content_that_was_delivered_before_needs_no_key(events: Job) 
     assert [row for row, reason in enumerate(reasons(plan)) if reason == "same_row"] == [0, 2, 11, 13]
 
 
-def test_a_row_that_was_decided_before_stays_as_it_is(events: Job) -> None:
+@pytest.mark.parametrize(
+    ("fate", "becomes"),
+    [
+        (("skipped", "filtered"), ("skipped", "filtered")),
+        (("invalid", "contradiction"), ("already_delivered", "same_row")),  # a mend of it got through
+    ],
+)
+def test_a_delivered_row_stays_skipped_but_is_not_invalid_any_more(
+    fate: tuple[str, str], becomes: tuple[str, str], events: Job
+) -> None:
     plan = a_plan([("x", "A"), ("y", "A")])
-    plan.fates.codes[0] = plan.fates.code("invalid", "contradiction")
+    plan.fates.codes[0] = plan.fates.code(*fate)
     compare(plan, events, a_ledger([("x", "A")], delivered={INPUT: b"\xff"}), HERE, [INPUT])
-    assert reasons(plan) == ["contradiction", "same_row"]
+    assert plan.fates.table[plan.fates.codes[0]] == becomes
 
 
 # -- updates -----------------------------------------------------------------------------------------------------------
