@@ -66,9 +66,7 @@ class Log:
         self._journal.start(row.number)
 
     def settle(self, row: Row) -> None:
-        self._journal.settle(
-            row.number, ANSWER, first_attempt_at=time.time(), attempts=1, latency_ms=12.3, may_be_applied=True
-        )
+        self._journal.settle(row.number, ANSWER, latency_ms=12.3, may_be_applied=True)
 
     async def tick(self) -> None:
         await asyncio.sleep(0)
