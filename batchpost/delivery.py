@@ -193,6 +193,9 @@ class Delivery:
             self._in_flight += 1
             try:
                 await self._attempt(task)
+            except BaseException:
+                self._journal.flush()
+                raise
             finally:
                 self._in_flight -= 1
                 if not self._feeding or self._pacing.in_flight.now < self._pacing.in_flight.most:
@@ -200,6 +203,7 @@ class Delivery:
 
     async def _next_task(self) -> Task | None:
         """Wait for a row that may start now; None when there is nothing left or the run stops."""
+        self._journal.flush()
         while not self._stop_asked:
             now = self._clock()
             due = self._queue.due_in(now)

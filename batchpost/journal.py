@@ -90,6 +90,7 @@ class Journal:
         self._run_blocking = run_blocking
         self._clock = clock
         self._name = name
+        self._held: list[bytes] = []
         self._size = self._durable = 0
         self._broken: OSError | None = None
         self._syncing = Lock()
@@ -100,7 +101,7 @@ class Journal:
     @property
     def dirty(self) -> bool:
         """Whether something is not yet known to be on disk."""
-        return self._size > self._durable
+        return bool(self._held) or self._size > self._durable
 
     def begin(self, header: dict[str, Any]) -> None:
         """The first record of a sitting."""
@@ -114,15 +115,33 @@ class Journal:
 
     def start(self, number: int) -> None:
         """The next thing that happens is the first byte of an attempt."""
-        self._write(b'["start",%d,%.3f]' % (number, self._clock()))
+        self._hold(b'["start",%d,%.3f]' % (number, self._clock()))
+        self.flush()
 
     def again(self, number: int, kind: str, *, may_be_applied: bool) -> None:
-        """An attempt is over without ending its row."""
-        self._append(["again", number, self._clock(), kind, may_be_applied])
+        """An attempt is over without ending its row. Held until :meth:`flush`, as :meth:`settle`."""
+        self._hold(orjson.dumps(["again", number, self._clock(), kind, may_be_applied]))
 
     def settle(self, number: int, settlement: Settlement, *, latency_ms: float, may_be_applied: bool) -> None:
-        """The row's end. ``may_be_applied``: some attempt of it may have had its effect."""
-        self._write(orjson.dumps(["end", number, self._clock(), *settlement, latency_ms, may_be_applied]))
+        """The row's end. ``may_be_applied``: some attempt of it may have had its effect.
+
+        It is held until :meth:`flush`, which the worker's next start does, so that the two cost one write. A worker
+        that does not start a row at once must flush before it waits: then a kill finds no more rows without an end
+        than there are workers.
+        """
+        self._hold(orjson.dumps(["end", number, self._clock(), *settlement, latency_ms, may_be_applied]))
+
+    def flush(self) -> None:
+        """Hand what is held over to the operating system."""
+        if not self._held:
+            return
+        lines = b"".join(self._held)
+        self._held.clear()
+        try:
+            self._hand_over(lines)
+        except OSError as error:
+            self._fail(error)
+        self._size += len(lines)
 
     def over(self, cause: str, exit_code: int) -> None:
         """The sitting ended in order."""
@@ -130,6 +149,7 @@ class Journal:
 
     async def sync(self) -> None:
         """Return once everything recorded so far is on disk."""
+        self.flush()
         size = self._size
         await self._run_blocking(self._sync)
         self._durable = max(self._durable, size)
@@ -138,22 +158,19 @@ class Journal:
         """Put everything on disk and close the file."""
         try:
             if self._broken is None:
+                self.flush()
                 self._sync()
         finally:
             self._file.close()
 
     def _append(self, record: list[Any]) -> None:
-        self._write(orjson.dumps(record))
+        self._hold(orjson.dumps(record))
+        self.flush()
 
-    def _write(self, text: bytes) -> None:
+    def _hold(self, text: bytes) -> None:
         if self._broken:
             self._check()
-        line = b"%08x %b\n" % (crc32(text), text)
-        try:
-            self._hand_over(line)
-        except OSError as error:
-            self._fail(error)
-        self._size += len(line)
+        self._held.append(b"%08x %b\n" % (crc32(text), text))
 
     def _sync(self) -> None:
         with self._syncing:  # the kernel reports a lost write once: who comes second must hear of it as well

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,12 +24,15 @@ from batchpost.tally import Tally
 
 __all__ = ["Run", "finished_summary", "running_summary", "state_of", "write_summary"]
 
+_RECENT = 2_000  # attempts whose latencies stand in the summary while a run goes on
+
 
 @dataclass(slots=True)
 class Run:
     """One run under way: what is known of it from its start to its summary.
 
-    ``folder`` is its private one (journal, spool), ``earlier`` the summary that an earlier sitting left.
+    ``folder`` is its private one (journal, spool), ``earlier`` the summary that an earlier sitting left, ``decided``
+    the rows by outcome and reason that the plan settled.
     """
 
     prepared: Prepared
@@ -39,6 +43,7 @@ class Run:
     earlier: dict[str, Any] = field(default_factory=dict)
     stop: Stop | None = None
     tally: Tally = field(default_factory=Tally)
+    decided: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 def state_of(stop: Stop | None) -> str:
@@ -49,10 +54,14 @@ def state_of(stop: Stop | None) -> str:
 
 
 def running_summary(run: Run, tally: Tally) -> dict[str, Any]:
-    """The summary of a run that is still going: what is settled so far, the rest as not attempted."""
+    """The summary of a run that is still going: what is settled so far, the rest as not attempted.
+
+    It is made every second beside the sending, so it costs the same however long the run is.
+    """
     books = Books()
     left = run.prepared.plan.to_send - tally.settled
-    for (outcome, reason), count in run.prepared.plan.fates.counts().items():
+    run.decided = run.decided or run.prepared.plan.fates.counts()
+    for (outcome, reason), count in run.decided.items():
         if outcome:
             books.rows[outcome] += count
             books.reasons[reason] += count
@@ -63,7 +72,7 @@ def running_summary(run: Run, tally: Tally) -> dict[str, Any]:
         **_facts(run, "running"),
         "rows": books.rows_part(),
         "reasons": {**books.reasons, **({"under_way": left} if left else {})},
-        **_sending(run, tally, tally.requests, tally.retried),
+        **_sending(run, tally, tally.requests, tally.retried, tally.latencies[-_RECENT:]),
     }
 
 
@@ -79,7 +88,7 @@ def finished_summary(run: Run, written: Written, ended: pl.DataFrame, history: H
         "rows": books.rows_part(),
         "reasons": dict(sorted(books.reasons.items())),
         "money": books.money_part(),
-        **_sending(run, run.tally, sent, sent - rows_sent),
+        **_sending(run, run.tally, sent, sent - rows_sent, run.tally.latencies),
         "source": _source(run, written),
         "to_fix": written.to_fix,
         "corrections": written.corrections,
@@ -118,13 +127,13 @@ def _facts(run: Run, state: str) -> dict[str, Any]:
     }
 
 
-def _sending(run: Run, tally: Tally, sent: int, retried: int) -> dict[str, Any]:
+def _sending(run: Run, tally: Tally, sent: int, retried: int, latencies: Sequence[float]) -> dict[str, Any]:
     http = Counter({str(status): count for status, count in tally.http.items()})
     http.update(run.earlier.get("http", {}))
     return {
         "requests": {"sent": sent, "retried": retried},
         "http": dict(sorted(http.items())),
-        "latency_ms": percentiles(tally.latencies),
+        "latency_ms": percentiles(latencies),
         "rate": {
             "target": run.prepared.job.delivery.rate,
             "mean": round(tally.requests / max(1.0, tally.seconds), 2),

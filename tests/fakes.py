@@ -96,7 +96,7 @@ class FakeLog:
     def append(self, data: bytes) -> None:
         self._fail("append")
         self.data += data
-        self.trace.append(tuple(orjson.loads(data[9:])))
+        self.trace += (tuple(orjson.loads(line[9:])) for line in data.splitlines())
 
     def sync(self) -> None:
         self._fail("sync")

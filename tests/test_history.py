@@ -32,6 +32,7 @@ def claim(book: Journal, *rows: Row) -> None:
 
 def settle(book: Journal, number: int, settlement: Settlement = TOOK, *, applied: bool = True) -> None:
     book.settle(number, settlement, latency_ms=5.25, may_be_applied=applied)
+    book.flush()
 
 
 def read(folder: Path, *sittings: bytes, boot: str = BOOTS[0]) -> tuple[History, list[Ended]]:

@@ -34,6 +34,7 @@ def claim(book: Journal, *rows: Row) -> None:
 
 def settle(book: Journal, number: int, settlement: Settlement = TOOK, *, applied: bool = True) -> None:
     book.settle(number, settlement, latency_ms=5.2, may_be_applied=applied)
+    book.flush()
 
 
 # -- writing ---------------------------------------------------------------------------------------------------
@@ -106,6 +107,32 @@ def test_after_a_failed_write_or_sync_everything_is_refused(call: str) -> None:
     book.close()
     assert len(log.data) == before
     assert log.trace[-1] == ("close",)
+
+
+def test_an_end_is_handed_over_with_the_next_start_in_one_write() -> None:
+    log = FakeLog()
+    book = journal(log)
+    claim(book, a_row(1), a_row(2))
+    book.start(1)
+    before = len(log.data)
+    book.settle(1, TOOK, latency_ms=5.2, may_be_applied=True)
+    assert (len(log.data), book.dirty) == (before, True)
+    writes: list[bytes] = []
+    book._hand_over = writes.append
+    book.start(2)
+    assert [line.split(b'"')[1] for line in writes[0].splitlines()] == [b"end", b"start"]
+    assert len(writes) == 1
+
+
+@pytest.mark.parametrize("hand_over", [Journal.flush, lambda book: anyio.run(book.sync), Journal.close])
+def test_an_end_that_no_start_follows_is_handed_over_all_the_same(hand_over: Callable[[Journal], object]) -> None:
+    log = FakeLog()
+    book = journal(log)
+    claim(book, a_row(1))
+    book.start(1)
+    book.settle(1, TOOK, latency_ms=5.2, may_be_applied=True)
+    hand_over(book)
+    assert "end" in [record[0] for record in log.trace]
 
 
 def test_a_sync_beside_a_failing_one_fails_as_well() -> None:
