@@ -2,8 +2,9 @@
 
     python bench/post.py [--rows 200000] [--peer-rows 4000] [--in-flight 64]
 
-The usual loop is csv + ``httpx.AsyncClient`` + a semaphore, without checks, journal or results. Everything runs on
-this machine, is bounded in count, and ends by itself. nginx must be installed (Debian: nginx-light).
+The usual loop is csv + ``httpx.AsyncClient`` + a semaphore, without checks, journal or results. The first line is the
+bare connection in an empty loop: how fast this machine is. Everything runs on this machine, is bounded in count, and
+ends by itself. nginx must be installed (Debian: nginx-light); it is kept on one core.
 """
 
 from __future__ import annotations
@@ -88,7 +89,10 @@ def bench(folder: Path, rows: int, peer_rows: int, in_flight: int) -> None:
     server = subprocess.Popen(["nginx", "-c", config, "-p", folder], env={**os.environ, "PATH": "/usr/sbin:/usr/bin"})
     try:
         wait_for(port)
+        if hasattr(os, "sched_setaffinity"):  # else the kernel moves it onto the client's core and back
+            os.sched_setaffinity(server.pid, {max(os.sched_getaffinity(0))})
         write_leads(folder / "leads.csv", rows)
+        bare_connection(port, rows // 2, in_flight)
         peer = usual_loop(folder / "leads.csv", port, peer_rows, in_flight)
         print(f"{'usual httpx loop':32}{peer:>10,.0f} rows/s  ({peer_rows:,} rows)", flush=True)
         for route in ROUTES:
@@ -96,6 +100,14 @@ def bench(folder: Path, rows: int, peer_rows: int, in_flight: int) -> None:
     finally:
         server.terminate()
         server.wait(10)
+
+
+def bare_connection(port: int, count: int, in_flight: int) -> None:
+    """What this machine can do at all: batchpost's own connection in an empty loop, without rows, checks or journal."""
+    url = f"http://127.0.0.1:{port}/api/lead/update/cmp_bench"
+    command = [sys.executable, str(Path(__file__).with_name("lane.py")), url, str(count), str(in_flight)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    print(done.stdout.splitlines()[0], flush=True)
 
 
 def ours(folder: Path, route: str, port: int, rows: int, in_flight: int, peer: float) -> None:
