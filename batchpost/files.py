@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-__all__ = ["private_folder", "replaced"]
+__all__ = ["naming", "private_folder", "replaced"]
 
 
 def private_folder(path: Path) -> Path:
@@ -22,13 +22,24 @@ def private_folder(path: Path) -> Path:
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors of writes to an open file do not say which file it is; here they do (a full disk is somebody's disk)."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextmanager
 def replaced(path: Path) -> Iterator[IO[bytes]]:
     """A new file (0600) to write, which takes the place of ``path`` when it is complete; raises OSError."""
     temporary = path.with_name(f".{path.name}.part")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with naming(path), os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

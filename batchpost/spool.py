@@ -13,6 +13,8 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
+from batchpost.files import naming
+
 __all__ = ["SpoolWriter", "read_spool", "spool_schema"]
 
 
@@ -44,23 +46,25 @@ class SpoolWriter:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         self._file = os.fdopen(descriptor, "wb")
         self._writer: pa.ipc.RecordBatchStreamWriter | None = None
+        self._path = path
 
     def __enter__(self) -> SpoolWriter:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())  # after a power loss a run that is given up gets its results from it
-        self._file.close()
+        with naming(self._path), self._file:
+            if self._writer is not None:
+                self._writer.close()
+            self._file.flush()
+            os.fsync(self._file.fileno())  # after a power loss a run that is given up gets its results from it
 
     def write(self, frame: pl.DataFrame) -> None:
         """Append the rows of one batch of the input; the frame has the spool's columns in any order."""
         table = frame.select(pl.col(name).cast(dtype) for name, dtype in self._schema.items()).to_arrow()
-        if self._writer is None:
-            self._writer = pa.ipc.new_stream(self._file, table.schema)
-        self._writer.write_batch(table.combine_chunks().to_batches()[0])
+        with naming(self._path):
+            if self._writer is None:
+                self._writer = pa.ipc.new_stream(self._file, table.schema)
+            self._writer.write_batch(table.combine_chunks().to_batches()[0])
 
 
 def read_spool(path: Path) -> Iterator[pl.DataFrame]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batchpost.files import private_folder, replaced
+from batchpost.files import naming, private_folder, replaced
 
 
 @pytest.fixture(params=[0, 0o077], ids=["open umask", "strict umask"], autouse=True)
@@ -68,3 +69,14 @@ def test_what_a_crash_left_half_made_does_not_stand_in_the_way(tmp_path: Path) -
     with replaced(tmp_path / "out.csv") as file:
         file.write(b"whole")
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_an_error_that_names_no_file_is_given_its_name(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"full\.txt") as caught, naming(tmp_path / "full.txt"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_an_error_that_names_its_file_keeps_it(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"other\.txt"), naming(tmp_path / "full.txt"):
+        (tmp_path / "other.txt").read_text()
