@@ -35,6 +35,14 @@ def test_every_module_says_what_it_is_for(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text()))
 
 
+def test_the_architecture_names_every_module_and_no_other() -> None:
+    told = set(re.findall(r"`([a-z_]+)`", (ROOT / "docs/architecture.md").read_text()))
+    modules = {path.stem for path in (ROOT / "batchpost").glob("[a-z]*.py")}
+    assert modules - told == set()
+    table = (ROOT / "docs/architecture.md").read_text().partition("| step |")[2].partition("Imports go one way")[0]
+    assert set(re.findall(r"`([a-z_]+)`", table)) - modules == {"post", "where"}
+
+
 def test_nothing_is_left_for_later() -> None:
     marks = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b")
     assert [path.name for path in (*SOURCES, *TESTS) if marks.search(path.read_text())] == []
