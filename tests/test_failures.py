@@ -59,8 +59,8 @@ def test_a_signal_says_whether_anything_was_sent(error: BaseException, code: int
 
 
 def test_a_disk_that_fails_is_exit_2_before_and_4_after_the_first_request() -> None:
-    error = PermissionError(13, "Permission denied", "/work/results")
-    assert failure(error) == ("/work/results: Permission denied. Nothing was sent", 2)
+    error = PermissionError(13, "Permission denied", "/srv/results")
+    assert failure(error) == ("/srv/results: Permission denied. Nothing was sent", 2)
     assert failure(error, sending=True)[1] == 4
     assert failure(OSError(28, "No space left on device"))[0] == "No space left on device. Nothing was sent"
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from batchpost.layout import aligned, amount_text, moment, repeated, short_command, short_path, span
 
-HERE = Path("/work/space")
+HERE = Path("/srv/space")
 
 
 def test_cells_stand_in_columns_and_numbers_end_at_one_place() -> None:
@@ -61,8 +61,8 @@ def test_a_moment_is_told_with_its_zone() -> None:
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("/work/space/jobs/a.toml", "jobs/a.toml"),
-        ("/work/other/a.toml", "../other/a.toml"),
+        ("/srv/space/jobs/a.toml", "jobs/a.toml"),
+        ("/srv/other/a.toml", "../other/a.toml"),
         ("/a.toml", "/a.toml"),
         ("jobs/a.toml", "jobs/a.toml"),
     ],
@@ -72,9 +72,9 @@ def test_a_path_is_told_from_here_where_that_is_shorter(path: str, text: str) ->
 
 
 def test_a_command_is_told_with_short_paths_that_a_shell_reads_back() -> None:
-    command = "batchpost run '/work/space/my jobs/a.toml' --source /work/space/b.csv"
+    command = "batchpost run '/srv/space/my jobs/a.toml' --source /srv/space/b.csv"
     assert short_command(command, HERE) == "batchpost run 'my jobs/a.toml' --source b.csv"
-    assert short_command("batchpost run /work/it's/a.toml", HERE).startswith("batchpost run ")
+    assert short_command("batchpost run /srv/it's/a.toml", HERE).startswith("batchpost run ")
 
 
 @pytest.mark.parametrize(

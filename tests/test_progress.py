@@ -15,7 +15,7 @@ from batchpost.progress import Display, Trouble, books_text, closing_lines, last
 from batchpost.tally import Tally
 from tests.workspaces import Workspace, sale_rows, sandbox, update_rows, write_csv
 
-HERE = Path("/work")
+HERE = Path("/srv")
 SUMMARY: dict[str, Any] = {
     "run_id": "R1",
     "job": "nightly",
@@ -33,7 +33,7 @@ SUMMARY: dict[str, Any] = {
     "latency_ms": {"p50": 12.0},
     "to_fix": 6,
     "corrections": 0,
-    "next": "batchpost run /work/jobs/nightly.toml",
+    "next": "batchpost run /srv/jobs/nightly.toml",
 }
 
 
@@ -107,7 +107,7 @@ def test_the_last_line_says_whether_to_repeat_what_is_left_and_what_to_type() ->
 
 
 def test_a_run_ends_with_its_books_its_files_and_what_to_do() -> None:
-    lines = closing_lines(SUMMARY, Path("/work/results/nightly/R1"), HERE).splitlines()
+    lines = closing_lines(SUMMARY, Path("/srv/results/nightly/R1"), HERE).splitlines()
     assert lines[0] == "nightly R1: The platform refused the token (401) (1 min 1 s)"
     assert lines[-3] == "1,211 requests, 1 of them retries; 49.9 a second, half of them within 12 ms"
     assert lines[-2] == "results/nightly/R1: to_fix.csv 6 rows"
@@ -124,7 +124,7 @@ def test_a_run_where_all_is_well_needs_no_last_line() -> None:
         "test": True,
         "to_fix": 0,
     }
-    lines = closing_lines(summary, Path("/work/results/nightly/R1"), HERE).splitlines()
+    lines = closing_lines(summary, Path("/srv/results/nightly/R1"), HERE).splitlines()
     assert lines[0] == "nightly R1: finished (1 min 1 s)  (a test)"
     assert lines[-2:] == ["1,211 requests, 1 of them retries", "results/nightly/R1"]
 
