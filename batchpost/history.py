@@ -61,14 +61,13 @@ class History:
     """What is left when a journal was read to its end.
 
     ``header`` is the first sitting's, ``open`` the rows claimed and not settled by number, ``over`` the cause and exit
-    code of the last sitting if it ended in order, ``last_at`` the time of the last thing sent.
+    code of the last sitting if it ended in order, ``starts`` the requests of all sittings.
     """
 
     header: dict[str, Any] = field(default_factory=dict)
     open: dict[int, Open] = field(default_factory=dict)
     sittings: int = 0
     over: tuple[str, int] | None = None
-    last_at: float = 0.0
     starts: int = 0
 
 
@@ -148,7 +147,6 @@ def _apply(record: list[Any], history: History, path: Path) -> Ended | None:
         row = history.open.get(record[1])
         if row is None:
             raise LedgerError(f"{path.name}: row {record[1]} was sent without a claim; the journal is damaged")
-        history.last_at = record[2]
         return _apply_to_row(record, row, history)
     elif kind == "sitting":
         history.header = {**record[1], **history.header, "boot_id": record[1]["boot_id"]}

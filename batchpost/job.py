@@ -95,10 +95,6 @@ class Api(Frozen):
     ca_file: str | None = None
     """A PEM file of certificate authorities to trust in place of the system's."""
 
-    def dedupes(self, event_id: str) -> bool:
-        """Whether the job asserts that the platform refuses a second event of this id."""
-        return self.server_dedupe if isinstance(self.server_dedupe, bool) else event_id in self.server_dedupe
-
     @property
     def origin(self) -> str:
         """Scheme, host and port of ``base_url``, the port always there: what a delivered operation belongs to."""

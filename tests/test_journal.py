@@ -59,7 +59,7 @@ def test_everything_written_is_read_back(tmp_path: Path) -> None:
     assert ends[0] == Ended(7, Claim(mark, mark, b"\x01" * 16, "85.00"), TOOK, 104.0, 101.0, 2, 5.2, True)
     assert [(end.number, end.settlement.detail) for end in ends] == [(7, ""), (8, "naïve\n\x1b[1m")]
     assert (history.header["run_id"], history.header["is_event"], history.sittings) == ("r1", True, 1)
-    assert (history.open, history.over, history.last_at) == ({}, ("finished", 0), 106.0)
+    assert (history.open, history.over, history.starts) == ({}, ("finished", 0), 3)
 
 
 def test_a_claim_is_on_disk_before_it_returns() -> None:

@@ -75,7 +75,7 @@ def test_the_job_that_is_explained_is_a_job(tmp_path: Path) -> None:
     path.write_text(text)
     job = load_job(path)
     assert (job.name, job.route, job.workspace) == ("nightly-conversions", "global-event", tmp_path)
-    assert job.api.dedupes("sale_completed")
+    assert job.api.server_dedupe == ["sale_completed"]
 
 
 def test_the_exit_codes_of_the_errors_are_in_the_table() -> None:
