@@ -82,6 +82,8 @@ class Delivery:
         self._stop_asked = False
         self._changed = anyio.Event()
         self._hungry = anyio.Event()
+        self._recorded = anyio.Event()
+        self._all_durable = False
         self._stopping = anyio.Event()
         self._scope = anyio.CancelScope()
         self._gate = anyio.Lock()
@@ -134,9 +136,19 @@ class Delivery:
                 await anyio.sleep(0.05)
                 if self._journal.dirty:
                     await self._journal.sync()
+                    continue
+                self._recorded = anyio.Event()
+                self._all_durable = True
+                await self._recorded.wait()
         except Exception as error:
             self._error = self._error or error
             self.stop(Stop("error", type(error).__name__, 70))
+
+    def _make_durable(self) -> None:
+        """Something was recorded: the flusher must not sleep on."""
+        if self._all_durable:
+            self._all_durable = False
+            self._recorded.set()
 
     # -- feeding: claims ahead of the workers ------------------------------------------------------------------
 
@@ -274,6 +286,7 @@ class Delivery:
             self._pacing.budget.first_attempt()
         task.sends += 1
         self._journal.start(row.number)
+        self._make_durable()
         lane = self._lanes.pop()  # the one used last, whose connection is the freshest
         try:
             idle = _IDLE_BEFORE_ONE_CHANCE if row.repeat is _FIRES_AGAIN else _IDLE
@@ -292,6 +305,7 @@ class Delivery:
     def _end_attempt(self, task: Task, result: Reply | Fault, started: float) -> None:
         now = self._clock()
         latency = now - started
+        self._make_durable()
         verdict = judge(result, task.row, now=self._wall(), accept_foreign=self._limits.accept_foreign)
         self.tally.reply(result, latency * 1000, now)
         self._pacing.finished(served=verdict.served, latency=latency, now=now)

@@ -6,11 +6,12 @@ The journal's header says all that is needed, so that any later run can fold a d
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from batchpost.history import Ended, History, Open, replay
+from batchpost.journal import boot_id
 from batchpost.ledger import Delivered, Fold, LastUpdate, Ledger
 from batchpost.model import Outcome
 
@@ -24,22 +25,27 @@ _INCONCLUSIVE = {"source_inactive"}
 
 
 def fold_run(
-    ledger: Ledger, run_id: str, files: Sequence[Path], collect: Callable[[Ended], None] | None = None
+    ledger: Ledger,
+    run_id: str,
+    files: Sequence[Path],
+    collect: Callable[[Ended], None] | None = None,
+    *,
+    boot: Callable[[], str] = boot_id,
 ) -> History:
     """Fold a run's sittings into the ledger, unless that was done; returns what the journal leaves open.
 
     ``collect`` is given every settled row on the way, whether folded now or before. Raises LedgerError.
     """
     history = History()
-    parts = _parts(files, history, collect)
+    parts = _parts(replay(files, history, boot=boot), history, collect)
     if not ledger.fold(run_id, len(files), parts):
         deque(parts, maxlen=0)
     return history
 
 
-def _parts(files: Sequence[Path], history: History, collect: Callable[[Ended], None] | None) -> Iterator[Fold]:
+def _parts(settled: Iterable[Ended], history: History, collect: Callable[[Ended], None] | None) -> Iterator[Fold]:
     folder: _Folder | None = None
-    for ended in replay(files, history):
+    for ended in settled:
         if collect is not None:
             collect(ended)
         folder = folder or _Folder(history.header)

@@ -35,6 +35,17 @@ from batchpost.model import Row, Settlement
 __all__ = ["DiskFile", "Journal", "LogFile", "boot_id", "create_sitting", "sitting_files"]
 
 
+def boot_id() -> str:
+    """What tells one boot of this machine from the next; empty where it cannot be known.
+
+    Within one boot, what a killed process had written is still there; after another, unsynced writes may be gone.
+    """
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
 class LogFile(Protocol):
     """An append-only file: what the journal needs of a disk."""
 
@@ -74,7 +85,7 @@ class Journal:
 
     Every method but :meth:`claim` and :meth:`sync` only appends and does not wait. After a failed write or fsync the
     journal refuses everything (JournalError): it is never retried as if nothing had happened.
-    ``run_blocking`` calls a function away from the event loop; ``clock`` gives Unix seconds.
+    ``run_blocking`` calls a function away from the event loop; ``clock`` gives Unix seconds, ``boot`` the machine's boot.
     """
 
     def __init__(
@@ -84,12 +95,14 @@ class Journal:
         run_blocking: Callable[[Callable[[], None]], Awaitable[None]],
         clock: Callable[[], float] = time.time,
         name: str = "the journal",
+        boot: Callable[[], str] = boot_id,
     ) -> None:
         self._file = file
         self._hand_over = file.append
         self._run_blocking = run_blocking
         self._clock = clock
         self._name = name
+        self._boot = boot
         self._held: list[bytes] = []
         self._size = self._durable = 0
         self._broken: OSError | None = None
@@ -105,7 +118,7 @@ class Journal:
 
     def begin(self, header: dict[str, Any]) -> None:
         """The first record of a sitting."""
-        self._append(["sitting", {**header, "boot_id": boot_id(), "pid": os.getpid(), "at": self._clock()}])
+        self._append(["sitting", {**header, "boot_id": self._boot(), "pid": os.getpid(), "at": self._clock()}])
 
     async def claim(self, rows: Sequence[Row]) -> None:
         """Make it durable that these rows are about to be sent; returns when that is on disk."""
@@ -187,17 +200,6 @@ class Journal:
     def _fail(self, error: OSError) -> None:
         self._broken = error
         raise JournalError(f"{self._name} cannot be written: {error.strerror}") from error
-
-
-def boot_id() -> str:
-    """What tells one boot of this machine from the next; empty where it cannot be known.
-
-    Within one boot, what a killed process had written is still there; after another, unsynced writes may be gone.
-    """
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
 
 
 def sitting_files(folder: Path) -> list[Path]:

@@ -5,7 +5,6 @@ Used by ``plan`` (which stops here) and by ``run`` (which goes on).
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from batchpost.compare import Correction, Position, compare
+from batchpost.edge import WORLD, Edge
 from batchpost.errors import JobError, NoInput
 from batchpost.fates import SEND
 from batchpost.fold import fold_run
@@ -64,15 +64,16 @@ class Prepared:
     history: History = field(default_factory=History)
     abandoned: list[RunRecord] = field(default_factory=list)
     corrections: list[Correction] = field(default_factory=list)
+    edge: Edge = WORLD
 
 
-def fold_dead_runs(ledger: Ledger, at: Places) -> list[RunRecord]:
+def fold_dead_runs(ledger: Ledger, at: Places, edge: Edge = WORLD) -> list[RunRecord]:
     """Fold what runs that died left in their journals; returns those runs. Raises LedgerError for a damaged one.
 
     What such a run claimed and did not settle is in doubt from here on, for every run.
     """
     with folding(at):
-        return [record for record in ledger.runs() if record.unfinished and _fold_dead(ledger, at, record)]
+        return [record for record in ledger.runs() if record.unfinished and _fold_dead(ledger, at, record, edge)]
 
 
 @contextmanager
@@ -83,13 +84,13 @@ def folding(at: Places) -> Iterator[None]:
         yield
 
 
-def _fold_dead(ledger: Ledger, at: Places, record: RunRecord) -> bool:
+def _fold_dead(ledger: Ledger, at: Places, record: RunRecord, edge: Edge) -> bool:
     if is_held(at.locks, f"run {record.run_id}"):
         return False
     files = sitting_files(at.run(record.run_id))
     if len(files) <= record.folded:
         return False
-    fold_run(ledger, record.run_id, files)
+    fold_run(ledger, record.run_id, files, boot=edge.boot)
     return True
 
 
@@ -121,6 +122,7 @@ def prepare(
     lock_campaigns: Callable[[set[str]], None],
     new_run: bool = False,
     retry: bool = False,
+    edge: Edge = WORLD,
 ) -> Prepared:
     """Read the whole input, find the run that it belongs to, and compare it with the ledger.
 
@@ -136,14 +138,15 @@ def prepare(
     lock_campaigns(plan.campaigns)
     inputs = tuple(file.sha256 for file in plan.files)
     run = RunRecord(
-        *(new_run_id(), 0, job.name, "running", fingerprint(job), inputs, job.route, at.test),
-        *(str(at.results), time.time()),
+        *(new_run_id(edge), 0, job.name, "running", fingerprint(job), inputs, job.route, at.test),
+        *(str(at.results), edge.wall()),
     )
     contents = [identity.content(sha, *scope) for sha in inputs]
     links = resolve(plan.links, ledger.runs(), at.results, lambda sha: identity.content(sha, *scope))
     prepared = Prepared(
         *(job, at, ledger, targets, readers, plan, contents, identity.content("\n".join(inputs), *scope), run),
         links=links if retry else links._replace(orders=[]),
+        edge=edge,
     )
     _find_unfinished(prepared, new_run)
     # A run that is yet to be entered comes after all others.
@@ -158,10 +161,10 @@ def _reading(job: Job) -> str:
     return job.source.model_dump_json(exclude={"path", "take", "empty"})
 
 
-def new_run_id() -> str:
+def new_run_id(edge: Edge) -> str:
     """An id that sorts by time (UTC, to the millisecond: the newest results are found by it)."""
-    seconds, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
-    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(seconds))}{milliseconds:03}-{secrets.token_hex(2)}"
+    seconds, milliseconds = divmod(int(edge.wall() * 1000), 1000)
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(seconds))}{milliseconds:03}-{edge.entropy(2).hex()}"
 
 
 def _find_unfinished(prepared: Prepared, new_run: bool) -> None:
@@ -180,7 +183,7 @@ def _find_unfinished(prepared: Prepared, new_run: bool) -> None:
 def _take_up(prepared: Prepared) -> None:
     """What the journal settled stays settled; rows of a source that was inactive are tried again."""
     files = sitting_files(prepared.at.run(prepared.run.run_id))
-    prepared.ended = ended_frame(replay(files, prepared.history))
+    prepared.ended = ended_frame(replay(files, prepared.history, boot=prepared.edge.boot))
     fates = prepared.plan.fates
     for number, outcome, reason in prepared.ended.select("row", "outcome", "reason").iter_rows():
         if reason != "source_inactive" and fates.codes[number] == SEND:

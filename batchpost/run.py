@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -12,12 +11,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from batchpost.crashed import write_crashed
+from batchpost.edge import WORLD, Edge
 from batchpost.errors import CutShort, InputChanged, JournalError, LedgerError, UsageError
 from batchpost.files import private_folder
 from batchpost.finish import write_results
 from batchpost.fold import fold_run
 from batchpost.job import Job
-from batchpost.journal import create_sitting, sitting_files
+from batchpost.journal import sitting_files
 from batchpost.ledger import Ledger, RunRecord
 from batchpost.leftovers import clear_finished, clear_run
 from batchpost.locks import Locks, operation_locks, remove_lock
@@ -58,7 +58,9 @@ class Watcher(Protocol):
         """About once a second while sending."""
 
 
-def run_job(job: Job, options: Options, environ: Mapping[str, str], watcher: Watcher) -> dict[str, Any]:
+def run_job(
+    job: Job, options: Options, environ: Mapping[str, str], watcher: Watcher, edge: Edge = WORLD
+) -> dict[str, Any]:
     """Plan a job and send it, going on with its unfinished run if there is one; returns the summary.
 
     Raises BatchpostError for what stops it before the first request, and CutShort for a ledger or a disk that takes no
@@ -66,14 +68,15 @@ def run_job(job: Job, options: Options, environ: Mapping[str, str], watcher: Wat
     """
     at = places(job, environ)
     targets = Targets(job, environ)
-    with Locks(at.locks, wait=options.wait) as locks, _opened(job, at, locks, options) as ledger:
+    with Locks(at.locks, wait=options.wait) as locks, _opened(job, at, locks, options, edge) as ledger:
         with _spool(at, job) as spool:
             prepared = prepare(
                 *(job, at, ledger, targets),
                 spool=spool,
-                lock_campaigns=lambda campaigns: _lock_campaigns(locks, job, campaigns, ledger, at),
+                lock_campaigns=lambda campaigns: _lock_campaigns(locks, job, campaigns, ledger, at, edge),
                 new_run=options.new_run,
                 retry=options.retry,
+                edge=edge,
             )
             _refuse_to_give_up(prepared, options)
             watcher.planned(prepared)
@@ -86,14 +89,14 @@ def run_job(job: Job, options: Options, environ: Mapping[str, str], watcher: Wat
 
 
 @contextmanager
-def _opened(job: Job, at: Places, locks: Locks, options: Options) -> Iterator[Ledger]:
+def _opened(job: Job, at: Places, locks: Locks, options: Options, edge: Edge) -> Iterator[Ledger]:
     """The job's ledger, with nobody else at the job and all in it that dead runs left."""
     locks.take(f"job {job.name}", f"the job {job.name}")
     if job.spec.is_event:
         locks.take(operation_locks(job.api.origin, (), is_event=True)[0], f"the events of {job.api.origin}")
     must_exist = job.ledger.must_exist
     with closing(open_ledger(at, must_exist=must_exist, new_ledger=options.new_ledger)) as ledger:
-        fold_dead_runs(ledger, at)
+        fold_dead_runs(ledger, at, edge)
         clear_finished(ledger, at, job.name)
         yield ledger
 
@@ -108,11 +111,11 @@ def _spool(at: Places, job: Job) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _lock_campaigns(locks: Locks, job: Job, campaigns: set[str], ledger: Ledger, at: Places) -> None:
+def _lock_campaigns(locks: Locks, job: Job, campaigns: set[str], ledger: Ledger, at: Places, edge: Edge) -> None:
     if not job.spec.is_event:
         for name in operation_locks(job.api.origin, campaigns, is_event=False):
             locks.take(name, name)
-        fold_dead_runs(ledger, at)  # the one that held them may have died since
+        fold_dead_runs(ledger, at, edge)  # the one that held them may have died since
 
 
 def _refuse_to_give_up(prepared: Prepared, options: Options) -> None:
@@ -134,8 +137,8 @@ def _quiet_until(prepared: Prepared, pause: float) -> float:
     ended = [record.finished_at or 0.0 for record in records]
     dead = [record.run_id for record in records if record.unfinished]
     written = [file.stat().st_mtime for run_id in dead for file in sitting_files(prepared.at.run(run_id))]
-    quiet = max([0.0, *ended, *written]) + pause - time.time()
-    return time.monotonic() + min(max(quiet, 0.0), pause)  # the clock may have been set back since
+    quiet = max([0.0, *ended, *written]) + pause - prepared.edge.wall()
+    return prepared.edge.clock() + min(max(quiet, 0.0), pause)  # the clock may have been set back since
 
 
 def _enter(prepared: Prepared) -> Run:
@@ -151,7 +154,7 @@ def _enter(prepared: Prepared) -> Run:
     prepared.plan.spool = prepared.plan.spool.replace(folder / "plan.arrow")
     prepared.plan.save(folder)
     results = private_folder(prepared.at.results / run_id)
-    return Run(prepared, prepared.run, folder, results, earlier=read_summary(results) or {})
+    return Run(prepared, prepared.run, folder, results, prepared.edge.clock(), earlier=read_summary(results) or {})
 
 
 def _close_books(prepared: Prepared, old: RunRecord) -> None:
@@ -160,7 +163,8 @@ def _close_books(prepared: Prepared, old: RunRecord) -> None:
     folder = prepared.at.run(old.run_id)
     if old.state == "running" and (folder / "fates.bin").exists():
         try:
-            write_crashed(prepared.job, old.run_id, folder, private_folder(prepared.at.results / old.run_id))
+            results = private_folder(prepared.at.results / old.run_id)
+            write_crashed(prepared.job, old.run_id, folder, results, boot=prepared.edge.boot)
         except (OSError, ValueError):
             return
     shutil.rmtree(folder, ignore_errors=True)
@@ -184,7 +188,7 @@ def _under_way(run: Run) -> Iterator[None]:
 def _sit(run: Run, options: Options, watcher: Watcher, quiet_until: float) -> dict[str, Any]:
     prepared = run.prepared
     to_send = prepared.plan.to_send
-    file = create_sitting(run.folder)
+    file = prepared.edge.create_sitting(run.folder)
 
     def watch(tally: Tally) -> None:
         write_summary(run.results, running_summary(run, tally))
@@ -221,7 +225,7 @@ def _finish(run: Run) -> dict[str, Any]:
     prepared, run_id = run.prepared, run.record.run_id
     files = sitting_files(run.folder)
     rows = EndedRows()
-    history = fold_run(prepared.ledger, run_id, files, rows.add)
+    history = fold_run(prepared.ledger, run_id, files, rows.add, boot=prepared.edge.boot)
     ended = rows.frame()
     cause = run.stop.cause if run.stop else "finished"
     ends = Ends(ended, history.open, cause, frozenset(run.tally.held_pids))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -31,15 +30,15 @@ _RECENT = 2_000  # attempts whose latencies stand in the summary while a run goe
 class Run:
     """One run under way: what is known of it from its start to its summary.
 
-    ``folder`` is its private one (journal, spool), ``earlier`` the summary that an earlier sitting left, ``decided``
-    the rows by outcome and reason that the plan settled.
+    ``folder`` is its private one (journal, spool), ``started`` a monotonic instant, ``earlier`` the summary that an
+    earlier sitting left, ``decided`` the rows by outcome and reason that the plan settled.
     """
 
     prepared: Prepared
     record: RunRecord
     folder: Path
     results: Path
-    started: float = field(default_factory=time.monotonic)
+    started: float
     earlier: dict[str, Any] = field(default_factory=dict)
     stop: Stop | None = None
     tally: Tally = field(default_factory=Tally)
@@ -92,7 +91,7 @@ def finished_summary(run: Run, written: Written, ended: pl.DataFrame, history: H
         "source": _source(run, written),
         "to_fix": written.to_fix,
         "corrections": written.corrections,
-        "finished_at": _moment(time.time()),
+        "finished_at": _moment(run.prepared.edge.wall()),
         "next": _next(run, books, written),
         "message": run.stop.message if run.stop else "",
     }
@@ -123,7 +122,7 @@ def _facts(run: Run, state: str) -> dict[str, Any]:
         "outstanding": _outstanding(run),
         "ledger": {"id": ledger.id, "generation": ledger.generation},
         "started_at": _moment(run.record.started_at),
-        "duration_s": round(run.earlier.get("duration_s", 0.0) + time.monotonic() - run.started, 3),
+        "duration_s": round(run.earlier.get("duration_s", 0.0) + run.prepared.edge.clock() - run.started, 3),
     }
 
 

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import math
-import os
-import signal
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
-from random import Random
+from functools import partial
 
 import anyio
-import anyio.to_thread
 
 from batchpost.delivery import Delivery, Limits
+from batchpost.edge import Edge
 from batchpost.errors import InputChanged, JournalError
 from batchpost.feed import rows_to_send
 from batchpost.job import Job
 from batchpost.journal import Journal, LogFile
-from batchpost.lane import open_transports
 from batchpost.model import Stop
 from batchpost.pacing import Pacing
 from batchpost.prepare import Prepared
@@ -29,8 +24,6 @@ from batchpost.transport import Origin
 __all__ = ["Sitting", "limits_of", "send", "stopped_by"]
 
 _DISK = "disk"
-
-_SIGNALS = {signal.SIGINT: ("SIGINT", 130), signal.SIGTERM: ("SIGTERM", 143)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +66,7 @@ def send(prepared: Prepared, file: LogFile, name: str, sitting: Sitting) -> tupl
     Raises JournalError where the journal takes neither its first nor its last record. It is complete and on disk in
     any case that the disk allows.
     """
-    uvloop = find_spec("uvloop") is not None
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    try:
-        return anyio.run(_send, prepared, file, name, sitting, backend_options={"use_uvloop": uvloop})
-    finally:  # the event loop leaves them to the system, and a SIGTERM while results are written would end it wordless
-        for number, handler in before.items():
-            signal.signal(number, handler or signal.SIG_DFL)
+    return prepared.edge.run(partial(_send, prepared, file, name, sitting))
 
 
 def stopped_by(error: JournalError | InputChanged) -> Stop:
@@ -88,12 +75,12 @@ def stopped_by(error: JournalError | InputChanged) -> Stop:
 
 
 async def _send(prepared: Prepared, file: LogFile, name: str, sitting: Sitting) -> tuple[Stop | None, Tally]:
-    job = prepared.job
-    journal = Journal(file, run_blocking=_in_thread, name=name)
+    job, edge = prepared.job, prepared.edge
+    journal = Journal(file, run_blocking=edge.run_blocking, clock=edge.wall, boot=edge.boot, name=name)
     journal.begin(sitting.header)
-    random = Random()  # noqa: S311 - spreads retries, guards nothing
+    random = edge.random()
     try:
-        async with open_transports(
+        async with edge.open_transports(
             Origin.parse(job.api.base_url),
             count=job.delivery.concurrency,
             timeout=job.delivery.timeout,
@@ -106,12 +93,12 @@ async def _send(prepared: Prepared, file: LogFile, name: str, sitting: Sitting) 
                 journal=journal,
                 pacing=Pacing(job.delivery.rate, job.delivery.concurrency, random, quiet_until=sitting.quiet_until),
                 limits=limits_of(job, sitting),
-                clock=time.monotonic,
-                wall=time.time,
+                clock=edge.clock,
+                wall=edge.wall,
                 random=random,
                 on_unauthorized=prepared.targets.renewed,
             )
-            stop = _or_held(await _run(delivery, sitting.watch), delivery.tally)
+            stop = _or_held(await _run(delivery, edge, sitting.watch), delivery.tally)
         if stop is None or stop.cause != _DISK:
             await journal.sync()  # or a power cut could keep "over" and lose a record before it
             journal.over(stop.cause if stop else "finished", stop.exit_code if stop else 0)
@@ -120,12 +107,12 @@ async def _send(prepared: Prepared, file: LogFile, name: str, sitting: Sitting) 
     return stop, delivery.tally
 
 
-async def _run(delivery: Delivery, watch: Callable[[Tally], None]) -> Stop | None:
+async def _run(delivery: Delivery, edge: Edge, watch: Callable[[Tally], None]) -> Stop | None:
     """The delivery with its signals and its onlooker; a bug comes out as it is, not in a task group's wrap."""
     failure: Exception | None = None
     stop: Stop | None = None
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_heed_signals, delivery)
+        tasks.start_soon(edge.heed_signals, delivery.stop)
         tasks.start_soon(_report, delivery, watch)
         try:
             stop = await delivery.run()
@@ -145,22 +132,6 @@ def _or_held(stop: Stop | None, tally: Tally) -> Stop | None:
     names = ", ".join(sorted(pid or "organic" for pid in tally.held_pids))
     held = Stop("source_inactive", f"The platform says that these sources are inactive: {names}", 4)
     return held.or_more_urgent(stop)
-
-
-async def _in_thread(call: Callable[[], None]) -> None:
-    await anyio.to_thread.run_sync(call)
-
-
-async def _heed_signals(delivery: Delivery) -> None:
-    """The first signal ends the run in order; the second at once: the journal is on the safe side of both."""
-    asked = False
-    with anyio.open_signal_receiver(*_SIGNALS) as signals:
-        async for number in signals:
-            name, code = _SIGNALS[number]
-            if asked:
-                os._exit(code)
-            asked = True
-            delivery.stop(Stop("interrupted", f"Stopped by {name}", code))
 
 
 async def _report(delivery: Delivery, watch: Callable[[Tally], None]) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import stat
+import time
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
@@ -43,7 +44,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
     targets = Targets(job, {"ORG": "org_1"})
     links = Links([], [], [])
     prepared = Prepared(job, at, ledger, targets, (), plan, [], b"", record, links)
-    yield Run(prepared, record, tmp_path, tmp_path)
+    yield Run(prepared, record, tmp_path, tmp_path, time.monotonic())
     ledger.close()
 
 
