@@ -1,33 +1,57 @@
 """What was delivered, ever: keys, contents and doubts, in SQLite; and the register of runs.
 
 Journals are folded in after each sitting, in one transaction. Keys and bodies are 16-byte keyed hashes; the hash key
-lives in the ledger. Times are Unix seconds. The file itself is :mod:`batchpost.ledgerfile`.
+lives in the ledger. Times are Unix seconds. The file itself is :mod:`batchpost.ledgerfile`; what people decide about
+doubts is :mod:`batchpost.resolutions`.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
+import os
+import secrets
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from batchpost.database import Database, damaged
 from batchpost.errors import LedgerError
-from batchpost.ledgerfile import check, connect, create, lay_out, refuse_network
+from batchpost.ledgerfile import lay_out, open_file
 
-__all__ = ["Delivered", "Fold", "LastUpdate", "Ledger", "RunRecord"]
+__all__ = ["Delivered", "Fold", "LastUpdate", "Ledger", "RunRecord", "Uncertain"]
+
+
+# What a delivery tells of doubts about its event, whatever their bodies; one that was voided with another body stays so.
+_DELIVERED_AFTER_ALL = """
+UPDATE doubts SET state = 'delivered' WHERE key = ? AND EXISTS (
+    SELECT 1 FROM events WHERE events.key = doubts.key AND (events.body = doubts.body OR doubts.state <> 'voided')
+)
+"""
 
 
 class Delivered(NamedTuple):
-    """An event that was delivered: its body and stake (keyed hashes), and what the account manager needs."""
+    """An event that was delivered: its body and stake (keyed hashes), what the account manager needs, and the row of
+    its run (from 0; None in what version 1 wrote)."""
 
     body: bytes
     stake: bytes
     amount: str
     conversion_id: str
     delivered_at: float
+    row: int | None = None
+
+
+class Uncertain(NamedTuple):
+    """A request of a run's row (from 0) whose end is not known: its operation, and its body, stake and amount as
+    claimed; ``stake`` is empty for updates and in what version 1 wrote."""
+
+    key: bytes
+    body: bytes
+    row: int
+    stake: bytes = b""
+    amount: str = ""
 
 
 class LastUpdate(NamedTuple):
@@ -41,7 +65,7 @@ class LastUpdate(NamedTuple):
 
 
 class RunRecord(NamedTuple):
-    """A line of the register of runs. ``inputs`` are the sha256 of the files in order."""
+    """A line of the register of runs. ``inputs`` are the sha256 of the files in order, ``contents`` their ids."""
 
     run_id: str
     seq: int
@@ -56,6 +80,7 @@ class RunRecord(NamedTuple):
     finished_at: float | None = None
     exit_code: int | None = None
     folded: int = 0
+    contents: tuple[bytes, ...] = ()
 
     @property
     def unfinished(self) -> bool:
@@ -66,22 +91,23 @@ class RunRecord(NamedTuple):
 class Fold(NamedTuple):
     """What a run's journal, or a part of it, adds to the ledger.
 
-    ``events``: (key, Delivered). ``updates``: (key, LastUpdate). ``doubts``: (key, body, row number). ``contents``:
-    (content id, rows of the file, bitmap of delivered rows).
+    ``events``: (key, Delivered). ``updates``: (key, LastUpdate). ``contents``: (content id, rows of the file, bitmap of
+    delivered rows).
     """
 
     events: Sequence[tuple[bytes, Delivered]]
     updates: Sequence[tuple[bytes, LastUpdate]]
-    doubts: Sequence[tuple[bytes, bytes, int]]
+    doubts: Sequence[Uncertain]
     contents: Sequence[tuple[bytes, int, bytes]]
 
 
 class Ledger:
     """An open ledger. ``id`` never changes; ``generation`` grows with every write, so an older copy shows."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._db = connection
-        self.path = path
+    def __init__(self, database: Database, wall: Callable[[], float] = time.time) -> None:
+        self._db = database
+        self._wall = wall
+        self.path = database.path
         self.id = self._meta("id").decode()
         self.hash_key = self._meta("hash_key")
 
@@ -89,35 +115,43 @@ class Ledger:
         return f"<Ledger {self.id} {self.path}>"
 
     @classmethod
-    def open(cls, path: Path, *, must_exist: bool = False, mounts: Path = Path("/proc/mounts")) -> Ledger:
-        """Open the ledger at ``path``, made new (0600) unless ``must_exist``.
+    def open(
+        cls,
+        path: Path,
+        *,
+        must_exist: bool = False,
+        mounts: Path = Path("/proc/mounts"),
+        entropy: Callable[[int], bytes] = secrets.token_bytes,
+        wall: Callable[[], float] = time.time,
+    ) -> Ledger:
+        """Open the ledger at ``path``, made new (0600) unless ``must_exist``, and brought up to this version.
 
-        Raises LedgerError: missing, out of reach, damaged, of a newer version, or on a network file system.
+        ``entropy`` gives so many random bytes. Raises LedgerError: missing, out of reach, damaged, of a newer version,
+        or on a network file system; every method raises it for damage that comes to light as pages are read.
         """
-        try:
-            if not path.exists():
-                if must_exist:
-                    raise LedgerError(f"{path}: there is no ledger here (must_exist). Restore it, or --new-ledger")
-                create(path, mounts)
-            refuse_network(path, mounts)
-            connection = connect(path)
-            check(connection, path)
-            return cls(connection, path)
-        except sqlite3.Error as error:
-            raise LedgerError(f"{path}: not a sound ledger ({error}). Restore it from a backup") from error
-        except OSError as error:
-            raise LedgerError(f"{path}: the ledger is out of reach ({error.strerror})") from error
+        return cls(open_file(path, must_exist=must_exist, mounts=mounts, entropy=entropy), wall)
 
     @classmethod
-    def in_memory(cls) -> Ledger:
+    def in_memory(cls, *, entropy: Callable[[int], bytes] = secrets.token_bytes) -> Ledger:
         """An empty ledger that leaves nothing behind: for looking at a job before its first run."""
-        connection = connect(":memory:")
-        lay_out(connection)
-        return cls(connection, Path(":memory:"))
+        database = Database.in_memory()
+        lay_out(database, entropy)
+        return cls(database)
+
+    def copied(self, path: Path) -> Ledger:
+        """A ledger of its own at a new ``path`` (0600) that knows what this one knows. Raises LedgerError, OSError."""
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        self._db.copy_to(path)
+        return Ledger.open(path, must_exist=True, wall=self._wall)
 
     def close(self) -> None:
         """Close the database."""
         self._db.close()
+
+    @property
+    def database(self) -> Database:
+        """For what else is kept in this file."""
+        return self._db
 
     @property
     def generation(self) -> int:
@@ -130,7 +164,7 @@ class Ledger:
         """The delivered ones among these event keys."""
         if not self._has("events"):
             return {}
-        query = "SELECT key, body, stake, amount, conversion_id, delivered_at FROM wanted JOIN events USING (key)"
+        query = "SELECT key, body, stake, amount, conversion_id, delivered_at, row FROM wanted JOIN events USING (key)"
         return {row[0]: Delivered(*row[1:]) for row in self._wanted(keys, query)}
 
     def updates(self, keys: Sequence[bytes]) -> dict[bytes, LastUpdate]:
@@ -145,7 +179,7 @@ class Ledger:
         found: dict[bytes, set[bytes]] = {}
         if self._has("open_doubts"):
             wanted = set(keys)
-            for key, body in self._db.execute("SELECT key, body FROM open_doubts"):
+            for key, body in self._db.rows("SELECT key, body FROM open_doubts"):
                 if key in wanted:
                     found.setdefault(key, set()).add(body)
         return found
@@ -153,44 +187,47 @@ class Ledger:
     def open_doubts(self) -> dict[str, int]:
         """How many operations each run left without a known end."""
         query = "SELECT run_id, COUNT(*) FROM open_doubts GROUP BY run_id"
-        return dict(self._db.execute(query).fetchall())
+        return dict(self._db.rows(query))
 
     def delivered_rows(self, content: bytes) -> bytes:
         """The bitmap (least significant bit first) of the delivered rows of a content; empty if none."""
-        row = self._db.execute("SELECT delivered FROM contents WHERE id = ?", (content,)).fetchone()
+        row = self._db.row("SELECT delivered FROM contents WHERE id = ?", (content,))
         return bytes(row[0]) if row else b""
 
     def finished(self, content: bytes) -> bool:
         """Whether a run ended with nothing of this content left to send."""
-        row = self._db.execute("SELECT finished FROM contents WHERE id = ?", (content,)).fetchone()
+        row = self._db.row("SELECT finished FROM contents WHERE id = ?", (content,))
         return bool(row and row[0])
 
     # -- runs --------------------------------------------------------------------------------------------------
 
     def begin_run(self, record: RunRecord) -> RunRecord:
         """Enter a new run; returns it with its sequence number."""
-        with self._write():
-            seq = self._db.execute("SELECT COALESCE(MAX(seq), 0) + 1 FROM runs").fetchone()[0]
+        with self.writing():
+            [(seq,)] = self._db.rows("SELECT COALESCE(MAX(seq), 0) + 1 FROM runs")
             entered = record._replace(seq=seq)
-            values = (*entered._replace(inputs=json.dumps(entered.inputs)),)  # type: ignore[arg-type]
-            self._db.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+            contents = [content.hex() for content in record.contents]
+            self._db.change(
+                "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*entered[:5], json.dumps(entered.inputs), *entered[6:13], json.dumps(contents)),
+            )
         return entered
 
     def end_run(self, run_id: str, state: str, exit_code: int | None) -> None:
         """Record how a sitting of the run ended."""
         query = "UPDATE runs SET state = ?, exit_code = ?, finished_at = ? WHERE run_id = ?"
-        with self._write():
-            self._db.execute(query, (state, exit_code, time.time(), run_id))
+        with self.writing():
+            self._db.change(query, (state, exit_code, self._wall(), run_id))
 
     def finish_contents(self, contents: Sequence[bytes]) -> None:
         """Record that nothing of these contents is left to send."""
-        with self._write():
-            self._db.executemany("UPDATE contents SET finished = 1 WHERE id = ?", [(content,) for content in contents])
+        with self.writing():
+            self._db.change_all("UPDATE contents SET finished = 1 WHERE id = ?", [(content,) for content in contents])
 
     def runs(self, job: str | None = None) -> list[RunRecord]:
         """The runs, oldest first; of one job if named."""
-        rows = self._db.execute("SELECT * FROM runs WHERE ?1 IS NULL OR job = ?1 ORDER BY seq", (job,))
-        return [RunRecord(*row)._replace(inputs=tuple(json.loads(row[5])), test=bool(row[7])) for row in rows]
+        rows = self._db.rows("SELECT * FROM runs WHERE ?1 IS NULL OR job = ?1 ORDER BY seq", (job,))
+        return [_record(row) for row in rows]
 
     # -- folding -----------------------------------------------------------------------------------------------
 
@@ -200,44 +237,63 @@ class Ledger:
         Returns False, and changes nothing, when that was done before. Raises LedgerError for an unknown run.
         """
         query = "UPDATE runs SET folded = ?1 WHERE run_id = ?2 AND folded < ?1"
-        with self._write():
-            if self._db.execute(query, (sittings, run_id)).rowcount == 0:
-                if not self._db.execute("SELECT 1 FROM runs WHERE run_id = ?", (run_id,)).fetchone():
+        with self.writing():
+            if self._db.change(query, (sittings, run_id)) == 0:
+                if not self._db.row("SELECT 1 FROM runs WHERE run_id = ?", (run_id,)):
                     raise LedgerError(f"{self.path}: this ledger does not know the run {run_id}")
                 return False
             for fold in folds:
-                self._fold_events(run_id, fold)
-                self._fold_updates(fold.updates)
-                self._fold_contents(fold.contents)
+                self.take(run_id, fold)
         return True
 
+    def take(self, run_id: str, fold: Fold) -> None:
+        """Enter what a run adds; for those who are :meth:`writing`."""
+        self._fold_events(run_id, fold)
+        self._fold_updates(fold.updates)
+        self._fold_contents(fold.contents)
+
     def _fold_events(self, run_id: str, fold: Fold) -> None:
-        rows = sorted((key, *delivered, run_id) for key, delivered in fold.events)
-        self._db.executemany("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-        doubts = sorted((key, body, run_id, number) for key, body, number in fold.doubts)
-        self._db.executemany(  # a doubt that was resolved once is a new one when a later run raises it again
-            "INSERT INTO doubts (key, body, run_id, row) VALUES (?, ?, ?, ?) ON CONFLICT (key, body) DO UPDATE SET "
-            "state = 'open', run_id = excluded.run_id, row = excluded.row WHERE run_id <> excluded.run_id",
-            doubts,
+        rows = sorted((key, *delivered[:5], run_id, delivered.row) for key, delivered in fold.events)
+        self._db.change_all("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        self._db.change(  # the journal of a run that goes on tells again of what was voided since
+            "DELETE FROM events WHERE run_id = ?1 AND key IN "
+            "(SELECT key FROM resolutions WHERE action = 'voided' AND run_id = ?1)",
+            (run_id,),
         )
-        if self._has("open_doubts"):
-            self._db.executemany("UPDATE doubts SET state = 'delivered' WHERE key = ?", [(row[0],) for row in rows])
+        self._raise(run_id, sorted(fold.doubts))
+        if self._has("doubts"):
+            self._db.change_all(_DELIVERED_AFTER_ALL, [(row[0],) for row in rows])
+
+    def _raise(self, run_id: str, doubts: Sequence[Uncertain]) -> None:
+        """Enter doubts. One that was resolved once is a new one when a later run raises it again; the row of the run
+        before then waits for that one."""
+        self._db.change_all(
+            "INSERT OR REPLACE INTO waiting SELECT run_id, row, key, body FROM doubts "
+            "WHERE key = ? AND body = ? AND run_id <> ? AND state <> 'delivered'",
+            [(doubt.key, doubt.body, run_id) for doubt in doubts],
+        )
+        self._db.change_all(
+            "INSERT INTO doubts (key, body, run_id, row, stake, amount) VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (key, body) DO UPDATE SET state = 'open', run_id = excluded.run_id, row = excluded.row, "
+            "stake = excluded.stake, amount = excluded.amount WHERE run_id <> excluded.run_id",
+            [(doubt.key, doubt.body, run_id, doubt.row, doubt.stake, doubt.amount) for doubt in doubts],
+        )
 
     def _fold_updates(self, updates: Sequence[tuple[bytes, LastUpdate]]) -> None:
-        self._db.executemany(
+        self._db.change_all(
             "INSERT INTO updates VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET body = excluded.body, "
             "confirmed = excluded.confirmed, seq = excluded.seq, row = excluded.row, content = excluded.content "
             "WHERE (excluded.seq, excluded.row) >= (updates.seq, updates.row)",
             sorted((key, *last) for key, last in updates),
         )
-        if self._has("open_doubts"):
+        if self._has("doubts"):
             confirmed = [(key, last.body) for key, last in updates if last.confirmed]
-            self._db.executemany("UPDATE doubts SET state = 'delivered' WHERE key = ? AND body = ?", confirmed)
+            self._db.change_all("UPDATE doubts SET state = 'delivered' WHERE key = ? AND body = ?", confirmed)
 
     def _fold_contents(self, contents: Iterable[tuple[bytes, int, bytes]]) -> None:
         for content, rows, bitmap in contents:
             merged = _either(self.delivered_rows(content), bitmap)
-            self._db.execute(
+            self._db.change(
                 "INSERT INTO contents (id, rows, delivered) VALUES (?1, ?2, ?3) "
                 "ON CONFLICT (id) DO UPDATE SET delivered = ?3",
                 (content, rows, merged),
@@ -245,37 +301,34 @@ class Ledger:
 
     # -- plumbing ----------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def writing(self) -> Iterator[Database]:
+        """One transaction on the database, with a generation of its own; raises LedgerError."""
+        with self._db.transaction():
+            yield self._db
+            self._db.change("UPDATE meta SET value = value + 1 WHERE name = 'generation'")
+
     def _wanted(self, keys: Sequence[bytes], query: str) -> Iterator[tuple[Any, ...]]:
         """Join a query with the wanted keys, in key order, so that the B-tree is walked and not jumped about in."""
-        self._db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (key BLOB PRIMARY KEY) WITHOUT ROWID")
-        self._db.execute("DELETE FROM wanted")
-        self._db.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", ((key,) for key in sorted(keys)))
-        yield from self._db.execute(query)
+        self._db.change("CREATE TEMP TABLE IF NOT EXISTS wanted (key BLOB PRIMARY KEY) WITHOUT ROWID")
+        self._db.change("DELETE FROM wanted")
+        self._db.change_all("INSERT OR IGNORE INTO wanted VALUES (?)", ((key,) for key in sorted(keys)))
+        yield from self._db.rows(query)
 
     def _has(self, table: str) -> bool:
         """Whether a table or view has a row; most lookups find an empty one, which this tells at once."""
-        return self._db.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is not None  # noqa: S608 - our own names
+        return self._db.row(f"SELECT 1 FROM {table} LIMIT 1") is not None  # noqa: S608 - our own names
 
     def _meta(self, name: str) -> bytes:
-        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        row = self._db.row("SELECT value FROM meta WHERE name = ?", (name,))
         if row is None:
-            raise LedgerError(f"{self.path}: not a sound ledger (no {name}). Restore it from a backup")
+            raise damaged(self.path, f"no {name}")
         return row[0] if isinstance(row[0], bytes) else str(row[0]).encode()
 
-    @contextmanager
-    def _write(self) -> Iterator[None]:
-        """One transaction; raises LedgerError when the database refuses it."""
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("UPDATE meta SET value = value + 1 WHERE name = 'generation'")
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise LedgerError(f"{self.path}: the ledger cannot be written ({error})") from error
+
+def _record(row: tuple[Any, ...]) -> RunRecord:
+    contents = tuple(bytes.fromhex(content) for content in json.loads(row[13]))
+    return RunRecord(*row)._replace(inputs=tuple(json.loads(row[5])), test=bool(row[7]), contents=contents)
 
 
 def _either(first: bytes, second: bytes) -> bytes:

@@ -1,25 +1,23 @@
-"""The ledger's file: its tables, how one is made, and whether one is sound.
-
-The database uses the rollback journal: SQLite before 3.51.3 can corrupt a WAL database used by two connections, and
-nothing here needs WAL.
-"""
+"""The ledger's file: how one is made, whether one is sound, and bringing an older one up to date."""
 
 from __future__ import annotations
 
 import os
-import secrets
-import sqlite3
+from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 
+from batchpost.database import Database, damaged
 from batchpost.errors import LedgerError
 from batchpost.files import private_folder
+from batchpost.hotjournal import check_journal
 from batchpost.mounts import network_file_system
 
-__all__ = ["check", "connect", "create", "lay_out", "refuse_network"]
+__all__ = ["MIGRATIONS", "VERSION", "lay_out", "migrate", "open_file"]
 
-_VERSION = 1
+VERSION = 2
 _APPLICATION_ID = 0x62706C67
-_SCHEMA = """
+_FIRST_SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
 CREATE TABLE events (
     key BLOB PRIMARY KEY, body BLOB, stake BLOB, amount TEXT, conversion_id TEXT, delivered_at REAL, run_id TEXT
@@ -37,59 +35,142 @@ CREATE TABLE runs (
     test INTEGER, results TEXT, started_at REAL, finished_at REAL, exit_code INTEGER, folded INTEGER DEFAULT 0
 ) WITHOUT ROWID;
 """
+_SECOND_SCHEMA = """
+ALTER TABLE events ADD COLUMN row INTEGER;
+ALTER TABLE doubts ADD COLUMN stake BLOB DEFAULT x'';
+ALTER TABLE doubts ADD COLUMN amount TEXT DEFAULT '';
+ALTER TABLE runs ADD COLUMN contents TEXT DEFAULT '[]';
+CREATE TABLE resolutions (
+    id INTEGER PRIMARY KEY, at REAL, action TEXT, note TEXT, run_id TEXT, row INTEGER, key BLOB, body BLOB
+) STRICT;
+CREATE TABLE waiting (
+    run_id TEXT, row INTEGER, key BLOB, body BLOB, PRIMARY KEY (run_id, row)
+) STRICT, WITHOUT ROWID;
+"""
 
 
-def connect(path: Path | str) -> sqlite3.Connection:
-    """A connection that is in no transaction and whose writes are on disk when they return; raises sqlite3.Error."""
-    connection = sqlite3.connect(path, timeout=30, isolation_level=None)
-    connection.execute("PRAGMA synchronous = EXTRA")
-    connection.execute("PRAGMA temp_store = MEMORY")
-    return connection
-
-
-def create(path: Path, mounts: Path) -> None:
-    """Make a ledger beside its place and move it there whole, so that a half-made one is never found.
-
-    Raises as :func:`refuse_network`, and OSError.
-    """
-    private_folder(path.parent)
-    refuse_network(path.parent, mounts)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    connection = connect(temporary)
-    lay_out(connection)
-    connection.close()
+def open_file(path: Path, *, must_exist: bool, mounts: Path, entropy: Callable[[int], bytes]) -> Database:
+    """The ledger's file, made new (0600) unless ``must_exist``, sound, and of this version; raises LedgerError."""
     try:
+        if path.is_symlink():
+            raise LedgerError(f"{path}: a symbolic link, and so a second name for one ledger. Name the file itself")
+        if not path.exists():
+            if must_exist:
+                raise LedgerError(f"{path}: there is no ledger here (must_exist). Restore it, or --new-ledger")
+            _create(path, mounts, entropy)
+        if not path.is_file():
+            raise LedgerError(f"{path}: not a file, so not a ledger")
+        _refuse_network(path, mounts)
+        _clear(path)
+        crashed = check_journal(path)
+    except OSError as error:
+        raise LedgerError(f"{path}: the ledger is out of reach ({error.strerror})") from error
+    database = Database.connect(path)
+    try:
+        migrate(database, _checked(database, crashed))
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def lay_out(database: Database, entropy: Callable[[int], bytes]) -> None:
+    """Make the tables of an empty ledger, with an id and a hash key of its own; raises LedgerError."""
+    values = (("id", entropy(8).hex()), ("hash_key", entropy(32)), ("generation", 0))
+    with database.transaction():
+        database.change(_FIRST_SCHEMA + _SECOND_SCHEMA)
+        database.change_all("INSERT INTO meta VALUES (?, ?)", values)
+        database.change(f"PRAGMA application_id = {_APPLICATION_ID}")
+        database.change(f"PRAGMA user_version = {VERSION}")
+
+
+def migrate(database: Database, version: int) -> None:
+    """Bring a sound ledger of an older version to this one, a version at a time; raises LedgerError."""
+    for older in range(version, VERSION):
+        try:
+            MIGRATIONS[older](database)
+        except LedgerError as error:
+            raise LedgerError(
+                f"{error}. It is of version {older} and has to be brought to {older + 1} first"
+            ) from error
+
+
+def _to_2(database: Database) -> None:
+    """Checksums on every page, and what people decide. A ledger of version 2 has checksums: that is how a header that
+    was damaged is told from an older ledger's, so they come first."""
+    if not database.checksummed:
+        database.write_anew()
+    with database.transaction():
+        if database.pragma("user_version") == 1:  # another process may have been quicker
+            database.change(_SECOND_SCHEMA)
+            database.change("PRAGMA user_version = 2")
+
+
+MIGRATIONS: dict[int, Callable[[Database], None]] = {1: _to_2}
+"""From a version to the function that makes the next one of it. Each leaves a whole ledger of one of the two, wherever
+it is cut off."""
+
+
+def _create(path: Path, mounts: Path, entropy: Callable[[int], bytes]) -> None:
+    """Make a ledger beside its place and move it there whole, so that a half-made one is never found."""
+    private_folder(path.parent)
+    _refuse_network(path.parent, mounts)
+    temporary = path.with_name(f".{path.name}.{entropy(4).hex()}")
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
+    try:
+        with closing(Database.connect(temporary)) as database:
+            lay_out(database, entropy)
         os.link(temporary, path)  # unlike a rename it never replaces a ledger made at the same moment
-    except FileExistsError:
-        pass
+        _sync_folder(path.parent)
+    except (OSError, LedgerError):
+        if not path.exists():  # another process was quicker, and may have cleared this one's away
+            raise
     finally:
-        temporary.unlink()
+        temporary.unlink(missing_ok=True)
 
 
-def lay_out(connection: sqlite3.Connection) -> None:
-    """Make the tables of an empty ledger, with an id and a hash key of its own."""
-    connection.executescript(_SCHEMA)
-    values = (("id", secrets.token_hex(8)), ("hash_key", secrets.token_bytes(32)), ("generation", 0))
-    connection.executemany("INSERT INTO meta VALUES (?, ?)", values)
-    connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {_VERSION}")
+def _clear(path: Path) -> None:
+    """Remove what processes left that died while they made this ledger: it stands, so theirs is of no use."""
+    with suppress(OSError):
+        for entry in path.parent.iterdir():
+            if entry.name.startswith(f".{path.name}."):
+                entry.unlink()
 
 
-def check(connection: sqlite3.Connection, path: Path) -> None:
-    """Raises LedgerError for a file of another program or another version, and for a damaged one."""
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
-    if application != _APPLICATION_ID:
-        raise LedgerError(f"{path}: this file is not a batchpost ledger")
-    if version != _VERSION:
-        raise LedgerError(f"{path}: version {version} of the ledger; this program knows {_VERSION}")
-    problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if problem != "ok":
-        raise LedgerError(f"{path}: the ledger is damaged ({problem}). Restore it from a backup")
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
-def refuse_network(path: Path, mounts: Path) -> None:
-    """Raises LedgerError on a network file system: locks and fsync mean little there, so SQLite is not safe."""
+def _checked(database: Database, crashed: bool) -> int:
+    """The version of a sound ledger; ``crashed``: a process died while it wrote.
+
+    Raises LedgerError for a file of another program or a newer version, and for a damaged one. The pages themselves
+    are checked as they are read.
+    """
+    path = database.path
+    with database.transaction("DEFERRED"):
+        if database.pragma("application_id") != _APPLICATION_ID:
+            raise LedgerError(f"{path}: this file is not a batchpost ledger")
+        version: int = database.pragma("user_version")
+        if version > VERSION:
+            raise LedgerError(f"{path}: a ledger of version {version}; this program knows {VERSION}. Update batchpost")
+        checksummed = database.checksummed
+        problem = "" if database.whole else "the file is cut off"
+        if version not in (*MIGRATIONS, VERSION) or (version > 1 and not checksummed):
+            problem = problem or "its header is damaged"
+        if not problem and (crashed or not checksummed):
+            [(problem,)] = database.rows("PRAGMA integrity_check(1)")
+    if problem not in ("", "ok"):
+        raise damaged(path, problem)
+    return version
+
+
+def _refuse_network(path: Path, mounts: Path) -> None:
+    """Locks and fsync mean little there, so SQLite is not safe."""
     if kind := network_file_system(path, mounts):
         raise LedgerError(f"{path}: on a network file system ({kind}), where SQLite is not safe; use a local disk")

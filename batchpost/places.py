@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from batchpost.edge import WORLD, Edge
 from batchpost.errors import LedgerError
 from batchpost.job import Job
 from batchpost.jobfile import ledger_path
@@ -43,7 +44,7 @@ def places(job: Job, environ: Mapping[str, str]) -> Places:
     return Places(ledger, job.workspace / job.results.directory / job.name, test)
 
 
-def open_ledger(at: Places, *, must_exist: bool, new_ledger: bool) -> Ledger:
+def open_ledger(at: Places, *, must_exist: bool, new_ledger: bool, edge: Edge = WORLD) -> Ledger:
     """The ledger of a job, checked against what its results say.
 
     Raises LedgerError when it is gone, another one, or older than the results; ``new_ledger`` is the person's word
@@ -53,7 +54,8 @@ def open_ledger(at: Places, *, must_exist: bool, new_ledger: bool) -> Ledger:
     way_out = "Restore it, or say --new-ledger if what was delivered before may be sent again"
     if known and not new_ledger and not at.ledger.exists():
         raise LedgerError(f"{at.ledger}: the ledger is gone, but the results in {at.results} rest on one. {way_out}")
-    ledger = Ledger.open(at.ledger, must_exist=must_exist and not new_ledger)
+    must_exist = must_exist and not new_ledger
+    ledger = Ledger.open(at.ledger, must_exist=must_exist, entropy=edge.entropy, wall=edge.wall)
     if known and not new_ledger:
         if known["id"] != ledger.id:
             raise LedgerError(f"{at.ledger}: this is not the ledger that the results in {at.results} name. {way_out}")

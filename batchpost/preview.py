@@ -3,7 +3,6 @@ into the workspace."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -97,10 +96,7 @@ def _ledger(job: Job, at: Places, folder: Path) -> Ledger:
     if not dead:
         return ledger
     with closing(ledger):
-        copy = folder / "ledger.db"
-        with closing(sqlite3.connect(at.ledger)) as source, closing(sqlite3.connect(copy)) as target:
-            source.backup(target)
-    ledger = Ledger.open(copy)
+        ledger = ledger.copied(folder / "ledger.db")
     for record in dead:
         fold_run(ledger, record.run_id, sitting_files(at.run(record.run_id)))
     return ledger

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,6 +13,7 @@ import pytest
 
 from batchpost.errors import LedgerError
 from batchpost.ledger import Delivered, Fold, LastUpdate, Ledger, RunRecord
+from tests.ledgers import alter
 
 K1, K2, K3 = (bytes([number]) * 16 for number in (1, 2, 3))
 B1, B2 = b"\xaa" * 16, b"\xbb" * 16
@@ -55,12 +55,6 @@ def a_fold(
 
 def update(body: bytes, seq: int, row: int, *, confirmed: bool = True) -> LastUpdate:
     return LastUpdate(body, confirmed, seq, row, b"content")
-
-
-def alter(path: Path, statement: str) -> None:
-    with closing(sqlite3.connect(path)) as database:
-        database.execute(statement)
-        database.commit()
 
 
 # -- opening ---------------------------------------------------------------------------------------------------
@@ -142,8 +136,6 @@ def test_a_place_that_cannot_be_reached_is_an_error_of_its_own(tmp_path: Path) -
     (tmp_path / "file").touch()
     with pytest.raises(LedgerError, match="out of reach"):
         Ledger.open(tmp_path / "file" / "ledger.db")
-    with pytest.raises(LedgerError, match="not a sound ledger"):
-        Ledger.open(tmp_path)
 
 
 def test_a_network_file_system_is_refused_and_nothing_is_left_on_it(tmp_path: Path) -> None:
@@ -162,6 +154,30 @@ def test_folders_made_for_a_ledger_are_for_its_owner_only(tmp_path: Path) -> Non
     finally:
         os.umask(before)
     assert [oct((tmp_path / name).stat().st_mode & 0o777) for name in ("a", "a/b")] == ["0o700", "0o700"]
+
+
+def test_chance_and_time_can_be_given(tmp_path: Path) -> None:
+    """A simulation repeats itself."""
+    given = {"entropy": lambda count: b"\x07" * count, "wall": lambda: 12.5}
+    with closing(Ledger.open(tmp_path / "ledger.db", **given)) as ledger:  # type: ignore[arg-type]
+        assert (ledger.id, ledger.hash_key) == ("07" * 8, b"\x07" * 32)
+        run(ledger, "r1")
+        ledger.end_run("r1", "finished", 0)
+        assert ledger.runs()[0].finished_at == 12.5
+    with closing(Ledger.in_memory(entropy=lambda count: b"\x08" * count)) as ledger:
+        assert ledger.id == "08" * 8
+
+
+def test_a_copy_knows_what_the_ledger_knows_and_goes_its_own_way(stored: Ledger, tmp_path: Path) -> None:
+    run(stored, "r1")
+    stored.fold("r1", 1, a_fold({K1: SALE}))
+    with closing(stored.copied(tmp_path / "copy.db")) as copy:
+        assert (copy.id, copy.hash_key, copy.generation) == (stored.id, stored.hash_key, stored.generation)
+        copy.fold("r1", 2, a_fold({K2: SALE}))
+        assert set(copy.events([K1, K2])) == {K1, K2}
+    assert set(stored.events([K1, K2])) == {K1}
+    assert stat.S_IMODE((tmp_path / "copy.db").stat().st_mode) == 0o600
+    assert (tmp_path / "copy.db").read_bytes()[20] == 8
 
 
 # -- runs ------------------------------------------------------------------------------------------------------
@@ -189,6 +205,20 @@ def test_a_refused_write_is_an_error_and_leaves_nothing_half_done(stored: Ledger
     alter(path, "CREATE TRIGGER no BEFORE UPDATE ON runs BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END")
     with pytest.raises(LedgerError, match="cannot be written"):
         stored.end_run("r1", "finished", 0)
+
+
+def test_whatever_ends_a_write_too_early_leaves_no_trace_of_it(stored: Ledger) -> None:
+    """Also what is no Exception: an interrupt, a cancellation."""
+    run(stored, "r1")
+
+    def interrupted() -> Iterator[Fold]:
+        yield from a_fold({K1: SALE})
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stored.fold("r1", 1, interrupted())
+    assert (stored.events([K1]), stored.runs()[0].folded, stored.generation) == ({}, 0, 1)
+    assert stored.fold("r1", 1, a_fold({K1: SALE}))
 
 
 # -- folding ---------------------------------------------------------------------------------------------------
