@@ -17,7 +17,7 @@ import anyio
 from batchpost.journal import Journal
 from batchpost.model import Fault, Outcome, Repeat, Reply, Row, Settlement, Stop
 from batchpost.pacing import Pacing, backoff
-from batchpost.redact import clean_detail
+from batchpost.redact import clean_settlement
 from batchpost.rowqueue import RowQueue, Task
 from batchpost.tally import Tally
 from batchpost.transport import MaybeSent, NotSent, Transport
@@ -326,8 +326,7 @@ class Delivery:
     def _settle(self, task: Task, settlement: Settlement, latency: float) -> None:
         row = task.row
         through = settlement.outcome is _DELIVERED
-        if not through:
-            settlement = settlement._replace(detail=clean_detail(settlement.detail, row.body))
+        settlement = clean_settlement(settlement, row)
         latency_ms = round(latency * 1000, 1)
         self._journal.settle(row.number, settlement, latency_ms=latency_ms, may_be_applied=task.applied)
         self.tally.settle(settlement)

@@ -20,8 +20,8 @@ import httptools
 from aiohappyeyeballs import start_connection
 
 from batchpost.model import Reply, Target
+from batchpost.replies import MAX_BODY, MAX_HEAD, complete_reply, header_map, names_another
 from batchpost.transport import (
-    MAX_BODY,
     MAX_IDLE,
     Heads,
     MaybeSent,
@@ -30,17 +30,15 @@ from batchpost.transport import (
     Stage,
     Transport,
     causes,
-    complete_reply,
     connect_fault,
-    header_map,
     tls_context,
+    tls_is_closed,
 )
 
 __all__ = ["Lane", "Sweeper", "open_transports"]
 
-_MAX_HEAD = 65_536  # bytes received before a reply's head is complete
 _MAX_MESSAGE = 8 * MAX_BODY  # bytes received for one reply, with chunk sizes, trailers and all
-_UNWATCHED = 0.005  # seconds; the loop may not have seen yet what happened to a connection that was idle for longer
+_AT_ONCE = 16_384  # bytes of a request that any kernel takes of a connection on which nothing else waits
 _SECOND_ADDRESS = 0.25  # seconds until the next address of a host is tried as well (RFC 8305)
 
 
@@ -107,12 +105,16 @@ class Lane:
         self.handed_over = True
         self.deadline = now + self._timeout
         try:
-            return await waiter
+            reply = await waiter
         except asyncio.CancelledError:
             connection.close()
             raise
         finally:
             self.deadline = math.inf
+        if names_another(reply.body, body):
+            connection.close()
+            raise MaybeSent("misplaced", "the reply is to another request")
+        return reply
 
     def expire(self) -> None:
         """End the attempt in flight as timed out."""
@@ -174,10 +176,9 @@ class _Connection(asyncio.Protocol):
 
     def is_usable(self, now: float, max_idle: float) -> bool:
         """Whether a request may go out on it at ``now``, a monotonic time in seconds."""
-        idle = now - self._last_used
-        if self.closed or idle > max_idle:
+        if self.closed or now - self._last_used > max_idle:
             return False
-        return idle < _UNWATCHED or not self._poll.poll(0)
+        return not self._poll.poll(0)  # the loop may not have seen yet what came, or that the server closed it
 
     def send(self, request: bytes) -> asyncio.Future[Reply]:
         """Hand a request to the socket; the future gets its reply or MaybeSent."""
@@ -187,6 +188,7 @@ class _Connection(asyncio.Protocol):
         self._raw.clear()
         self._body.clear()
         self._received = self._status = 0
+        self._length = len(request)
         self._complete = self._keep = False
         self._transport.write(request)
         return waiter
@@ -215,18 +217,32 @@ class _Connection(asyncio.Protocol):
         if self._waiter is None:  # nobody asked
             self.close()
             return
-        self._received += len(data)
         try:
-            self._parser.feed_data(data)
+            within_bounds = self._feed(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._keep = False
             if not self._complete:
                 self.fail(MaybeSent("garbage", "the reply is not HTTP"))
                 return
+            within_bounds = True
         if self._complete or len(self._body) > MAX_BODY:
             self._settle()
-        elif self._received > (_MAX_MESSAGE if self._status else _MAX_HEAD):
+        elif not within_bounds:
             self.fail(MaybeSent("garbage", "the reply is longer than any reply may be"))
+
+    def _feed(self, data: bytes) -> bool:
+        """Have the reply parsed on; False when it is beyond its bounds. However it is cut into pieces, of a head just
+        MAX_HEAD bytes are looked at."""
+        before = self._received
+        self._received += len(data)
+        if self._status > 0 or self._received <= MAX_HEAD:
+            self._parser.feed_data(data)
+            return self._received <= _MAX_MESSAGE
+        room = MAX_HEAD - before
+        self._parser.feed_data(data[:room])
+        if self._status > 0:
+            self._parser.feed_data(data[room:])
+        return self._status > 0
 
     def eof_received(self) -> None:
         self._lost(clean=True)
@@ -238,7 +254,7 @@ class _Connection(asyncio.Protocol):
     def _lost(self, *, clean: bool) -> None:
         if self._waiter is None:
             self.close()
-        elif clean and self._ends_with_connection():
+        elif clean and self._ends_with_connection() and self._was_closed():
             self._settle()
         elif self._status:
             self.fail(MaybeSent("incomplete", "the reply broke off"))
@@ -249,10 +265,20 @@ class _Connection(asyncio.Protocol):
         """Whether the reply has neither length nor chunks, so that its end is the connection's (RFC 9112, 6.3)."""
         return self._status > 0 and not self._headers.keys() & {"content-length", "transfer-encoding"}
 
+    def _was_closed(self) -> bool:
+        """Whether the other side closed the connection, and nobody else cut it."""
+        return self._transport is not None and tls_is_closed(self._transport.get_extra_info("ssl_object"))
+
+    def _may_be_unsent(self) -> bool:
+        """Whether the rest of a request may wait here still: it would be taken for the next one, or that for it. Under
+        TLS a loop tells nothing of what waits behind the encryption, but the kernel takes a short request at once."""
+        if self._transport is None or self._transport.get_write_buffer_size() > 0:
+            return True
+        return self._length > _AT_ONCE and self._transport.get_extra_info("ssl_object") is not None
+
     def _settle(self) -> None:
         reply = complete_reply(self._status, self._headers.copy(), bytes(self._body))
-        unsent = self._transport is not None and self._transport.get_write_buffer_size() > 0
-        if unsent or reply.oversized or not self._keep:  # the rest of a request would be taken for the next one
+        if reply.oversized or not self._keep or self._may_be_unsent():
             self.close()
         self._last_used = time.monotonic()
         waiter, self._waiter = self._waiter, None
@@ -267,13 +293,17 @@ class _Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         status: int = self._parser.get_status_code()
+        if status < 100:
+            raise httptools.HttpParserError("no status has two digits")
         if status < 200:  # 100 Continue, 103 Early Hints: the reply is still to come
             self._raw.clear()
             return
-        self._status = status
         if self._raw != self._known_raw:  # the replies of one connection differ in little but the date
             self._known_raw = self._raw.copy()
             self._headers = header_map(self._raw.items())
+        if self._headers.get("transfer-encoding", "chunked").lower() != "chunked":
+            raise httptools.HttpParserError("a transfer coding that nobody asked for")
+        self._status = status
 
     def on_message_complete(self) -> None:
         if self._status:

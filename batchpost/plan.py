@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import groupby, pairwise
 from pathlib import Path
+from zlib import crc32
 
 import polars as pl
 import pyarrow as pa
@@ -111,18 +112,25 @@ class Plan:
 
     def save(self, folder: Path) -> None:
         """Keep beside the spool what :meth:`load` needs to tell every row's outcome without the input."""
-        facts = {"table": self.fates.table, "files": [asdict(file) for file in self.files]}
+        sums = {"fates.bin": crc32(self.fates.codes), "plan.arrow": _checksum(self.spool)}
+        facts = {"table": self.fates.table, "files": [asdict(file) for file in self.files], "crc32": sums}
         for name, content in (("plan.json", json.dumps(facts).encode()), ("fates.bin", bytes(self.fates.codes))):
             with replaced(folder / name) as file:
                 file.write(content)
 
     @classmethod
     def load(cls, folder: Path) -> Plan:
-        """A saved plan: its fates and files, enough for the results; raises OSError or ValueError."""
-        facts = json.loads((folder / "plan.json").read_text())
-        plan = cls(folder / "plan.arrow", files=[Fingerprint(**file) for file in facts["files"]])
-        for outcome, reason in facts["table"][1:]:
-            plan.fates.code(outcome, reason)
+        """A saved plan: its fates and files, enough for the results; raises OSError, ValueError where it is damaged."""
+        try:
+            facts = json.loads((folder / "plan.json").read_text())
+            damaged = [name for name, checksum in facts["crc32"].items() if _checksum(folder / name) != checksum]
+            plan = cls(folder / "plan.arrow", files=[Fingerprint(**file) for file in facts["files"]])
+            for outcome, reason in facts["table"][1:]:
+                plan.fates.code(outcome, reason)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise ValueError("plan.json is damaged") from error
+        if damaged:
+            raise ValueError(f"{' and '.join(damaged)} {'are' if len(damaged) > 1 else 'is'} damaged")
         plan.fates.codes += (folder / "fates.bin").read_bytes()
         return plan
 
@@ -160,6 +168,14 @@ def repeat_of(job: Job) -> pl.Expr:
     asserted = job.api.server_dedupe
     refused = pl.lit(asserted) if isinstance(asserted, bool) else pl.col("event_id").is_in(asserted)
     return pl.when(refused).then(pl.lit(Repeat.REFUSED)).otherwise(pl.lit(Repeat.FIRES_AGAIN)).alias("repeat")
+
+
+def _checksum(path: Path) -> int:
+    checksum = 0
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            checksum = crc32(piece, checksum)
+    return checksum
 
 
 def _numbered(plan: Plan, batch: Batch, mapped: pl.DataFrame) -> pl.DataFrame:

@@ -11,21 +11,22 @@ from typing import Any
 import anyio
 import httpcore
 import httpx
+from anyio.streams.tls import TLSAttribute, TLSStream
 
 from batchpost.errors import UsageError
 from batchpost.model import Reply, Target
+from batchpost.replies import MAX_BODY, MAX_HEAD, complete_reply, header_map, names_another
 from batchpost.transport import (
-    MAX_BODY,
     MAX_IDLE,
     Heads,
     MaybeSent,
     Stage,
     TransportFault,
     causes,
-    complete_reply,
     connect_fault,
-    header_map,
     tls_context,
+    tls_is_closed,
+    tls_is_quiet,
 )
 
 __all__ = ["HttpxTransport"]
@@ -64,6 +65,9 @@ class HttpxTransport:
                 if time.monotonic() - self._last_used > max_idle:
                     await self.aclose()
                 reply, keep = await self._exchange(request)
+                if names_another(reply.body, body):
+                    keep = False
+                    raise MaybeSent("misplaced", "the reply is to another request")
         except TransportFault:
             raise
         except Exception as error:  # total on purpose: whatever httpx raises, what was traced decides
@@ -87,16 +91,18 @@ class HttpxTransport:
         if self._http is None:
             self._http = self._connect()
         response = await self._http.handle_async_request(request)
-        if response.status_code < 200:  # 101, which nobody asked for; httpcore skips the others
-            raise MaybeSent("garbage", "the reply is not HTTP")
+        _refuse_odd_head(response)
         raw = bytearray()
         async for part in response.aiter_raw():
             raw += part
             if len(raw) > MAX_BODY:
                 break
+        whole = len(raw) <= MAX_BODY
+        if whole and _ends_with_connection(response) and not tls_is_closed(_tls_of(response)):
+            raise MaybeSent("incomplete", "the reply broke off")
         await response.aclose()
         reply = complete_reply(response.status_code, header_map(response.headers.raw), bytes(raw))
-        return reply, len(raw) <= MAX_BODY and not _has_surplus(response)
+        return reply, whole and not _has_surplus(response)
 
     async def aclose(self) -> None:
         """As :meth:`Transport.aclose`."""
@@ -124,12 +130,40 @@ def _proxy(url: str, tls: ssl.SSLContext) -> httpx.Proxy:
     return httpx.Proxy(parsed, ssl_context=tls if parsed.scheme == "https" else None)
 
 
+def _refuse_odd_head(response: httpx.Response) -> None:
+    """Raises MaybeSent for what h11 lets pass and the lane's parser does not: a status that ends nothing, a length
+    that is given twice (RFC 9112, 6.3: where the message ends depends on who reads it), a head without end."""
+    lengths = response.headers.get_list("content-length") + response.headers.get_list("transfer-encoding")
+    size = sum(len(name) + len(value) + len(b": \r\n") for name, value in response.headers.raw)
+    if response.status_code < 200 or len(lengths) > 1 or "," in "".join(lengths):
+        raise MaybeSent("garbage", "the reply is not HTTP")
+    if size > MAX_HEAD:
+        raise MaybeSent("garbage", "the reply is longer than any reply may be")
+
+
+def _ends_with_connection(response: httpx.Response) -> bool:
+    """Whether the reply's end is the connection's (RFC 9112, 6.3)."""
+    has_end = response.headers.keys() & {"content-length", "transfer-encoding"} or response.status_code in (204, 304)
+    return not has_end
+
+
+def _tls_of(response: httpx.Response) -> ssl.SSLObject | None:
+    tls: ssl.SSLObject | None = response.extensions["network_stream"].get_extra_info("ssl_object")
+    return tls
+
+
 def _has_surplus(response: httpx.Response) -> bool:
-    """Whether more was read than the reply. httpcore keeps it for the next one and has no public way to ask; should
-    its insides change, the answer is yes and the connection is not used again."""
-    path = "stream._httpcore_stream._stream._connection._h11_state.trailing_data"
+    """Whether more was read than the reply, which would be taken for the next one: h11, TLS and anyio each may keep
+    some. None has a public way to ask; should their insides change, the answer is yes and the connection is not used
+    again."""
     try:
-        return bool(attrgetter(path)(response)[0])
+        connection = attrgetter("stream._httpcore_stream._stream._connection")(response)
+        stream = connection._network_stream._stream
+        while isinstance(stream, TLSStream):
+            if not tls_is_quiet(stream.extra(TLSAttribute.ssl_object)):  # noqa: S610 - anyio's, not Django's
+                return True
+            stream = stream.transport_stream
+        return bool(connection._h11_state.trailing_data[0] or stream._protocol.read_queue)
     except AttributeError:
         return True
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ FOREIGN_ENDINGS = (
     *(".json", ".jsonl", ".ndjson", ".xml", ".zip", ".bz2", ".xz", ".7z"),
     *(".parquet.gz", ".parquet.zst", ".avro", ".orc", ".feather", ".arrow"),
 )
+_UNSEEN = {"Cc", "Cs", "Zl", "Zp"}  # by Unicode category; Cs is what a name that is not UTF-8 has
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 PATTERN = re.compile(r"[*?\[]")
 
@@ -111,6 +113,8 @@ def _file(place: Path, workspace: Path) -> InputFile:
     path, base = place.absolute(), workspace.absolute()
     name = str(path.relative_to(base)) if path.is_relative_to(base) else str(path)
     refuse_irregular(path, name)
+    if _UNSEEN & {unicodedata.category(character) for character in name}:
+        raise InputRefused(name, "has control characters or line ends in its name", hint="Give it another name")
     if reason := unsupported(path.name):
         raise UsageError(f"{name}: {reason}")
     form = _form(path.name)

@@ -43,7 +43,8 @@ class SpoolWriter:
 
     def __init__(self, path: Path, money: tuple[str, ...]) -> None:
         self._schema = spool_schema(money)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        path.unlink(missing_ok=True)  # what a killed run left, or a link that somebody put there
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         self._file = os.fdopen(descriptor, "wb")
         self._writer: pa.ipc.RecordBatchStreamWriter | None = None
         self._path = path

@@ -12,7 +12,6 @@ import os
 import re
 import socket
 import ssl
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -24,7 +23,6 @@ from batchpost.errors import UsageError
 from batchpost.model import Reply, Target
 
 __all__ = [
-    "MAX_BODY",
     "MAX_IDLE",
     "Heads",
     "MaybeSent",
@@ -34,13 +32,12 @@ __all__ = [
     "Transport",
     "TransportFault",
     "causes",
-    "complete_reply",
     "connect_fault",
-    "header_map",
     "tls_context",
+    "tls_is_closed",
+    "tls_is_quiet",
 ]
 
-MAX_BODY = 1_000_000  # bytes of a reply's body, decoded
 MAX_IDLE = 30.0  # seconds after which a kept-alive connection is not trusted any more
 USER_AGENT = f"batchpost/{__version__}"
 
@@ -49,7 +46,6 @@ _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
 # An absolute path of RFC 3986 characters, without the segments "." and ".." that servers and clients resolve away.
 _PATH = re.compile(r"(/(?!\.{1,2}(/|\Z))([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)+")
 _VISIBLE = re.compile(r"[!-~]+")
-_WINDOW_BITS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}  # some servers' deflate lacks the zlib wrapper
 
 
 class TransportFault(Exception):
@@ -74,7 +70,8 @@ class NotSent(TransportFault):
 class MaybeSent(TransportFault):
     """Bytes of the request were handed to the socket, and no complete reply came.
 
-    Kinds: ``timeout``; ``dropped`` before the reply's head was complete, ``incomplete`` after; ``garbage``, not HTTP.
+    Kinds: ``timeout``; ``dropped`` before the reply's head was complete, ``incomplete`` after; ``garbage``, not HTTP;
+    ``misplaced``, the reply to another request.
     """
 
 
@@ -191,6 +188,7 @@ def tls_context(ca_file: str | None = None) -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # which Python sets: a cut connection would look like a closed one
     if ca_file is not None:
         try:
             context.load_verify_locations(ca_file)
@@ -200,40 +198,26 @@ def tls_context(ca_file: str | None = None) -> ssl.SSLContext:
     return context
 
 
-def header_map(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Header fields by lower-case name; of those with one name the first counts, as none that we read is a list."""
-    headers: dict[str, str] = {}
-    for name, value in pairs:
-        headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1").strip())
-    return headers
-
-
-def complete_reply(status: int, headers: dict[str, str], raw: bytes) -> Reply:
-    """The reply to a message read to its end. ``raw`` is the body as it came; one longer than MAX_BODY may be cut off
-    anywhere behind that. Decoding stops at MAX_BODY, so that a small body cannot fill the memory."""
-    if len(raw) > MAX_BODY:
-        return Reply(status, headers, b"", oversized=True)
-    if not raw or "content-encoding" not in headers:
-        return Reply(status, headers, raw)
-    encoding = headers["content-encoding"].strip().lower()
-    if encoding in ("", "identity"):
-        return Reply(status, headers, raw)
-    attempts = (_inflated(raw, bits) for bits in _WINDOW_BITS.get(encoding, ()))
-    body = next((decoded for decoded in attempts if decoded is not None), None)
-    if body is None:
-        return Reply(status, headers, b"", garbled=True)
-    oversized = len(body) > MAX_BODY
-    return Reply(status, headers, b"" if oversized else body, oversized)
-
-
-def _inflated(raw: bytes, window_bits: int) -> bytes | None:
-    decoder = zlib.decompressobj(window_bits)
+def tls_is_quiet(tls: ssl.SSLObject) -> bool:
+    """Whether nothing came over TLS that is not read yet: neither data nor the word that the other side closes."""
     try:
-        body = decoder.decompress(raw, MAX_BODY + 1)
-    except zlib.error:
-        return None
-    whole = decoder.eof and not decoder.unused_data
-    return body if whole or len(body) > MAX_BODY else None
+        tls.read(1)
+    except ssl.SSLWantReadError:
+        return True
+    except ssl.SSLError:
+        pass
+    return False
+
+
+def tls_is_closed(tls: ssl.SSLObject | None) -> bool:
+    """Whether the other side said that it closes (RFC 8446, 6.1). A connection that was cut looks the same but for
+    that word. Yes without TLS, which has no such word."""
+    try:
+        return tls is None or tls.read(1) == b""
+    except ssl.SSLZeroReturnError:
+        return True
+    except ssl.SSLError:
+        return False
 
 
 class Stage(IntEnum):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import socket
 import ssl
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from types import TracebackType
 
-__all__ = ["Hostile", "Script", "Visit", "answering", "message"]
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+__all__ = ["Hostile", "Script", "Visit", "answering", "forwarding", "hosted", "message", "tunnelling"]
 
 Script = Callable[["Visit"], Awaitable[None]]
 
@@ -38,6 +41,33 @@ def answering(*replies: bytes, then_close: bool = False) -> Script:
     return script
 
 
+def forwarding(port: int) -> Script:
+    """What a proxy does with plain requests: passes every byte on to a port of this machine."""
+    return lambda visit: visit.tunnel(port)
+
+
+def tunnelling(port: int, seen: list[bytes] | None = None) -> Script:
+    """What a proxy does with CONNECT, whose head is put into ``seen``: opens a tunnel to a port of this machine."""
+
+    async def script(visit: Visit) -> None:
+        head = await visit.head()
+        if seen is not None:
+            seen.append(head)
+        await visit.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await visit.tunnel(port)
+
+    return script
+
+
+@contextlib.contextmanager
+def hosted(*servers: Hostile) -> Iterator[BlockingPortal]:
+    """Servers on a loop of their own, for tests that are not async; the portal calls into that loop."""
+    with start_blocking_portal() as portal, contextlib.ExitStack() as stack:
+        for server in servers:
+            stack.enter_context(portal.wrap_async_context_manager(server))
+        yield portal
+
+
 class Visit:
     """One connection, as the server sees it. Its methods raise ConnectionError or IncompleteReadError once the client
     is gone, which ends a script quietly."""
@@ -49,6 +79,10 @@ class Visit:
     async def head(self) -> bytes:
         """Read a request up to its blank line."""
         return await self._reader.readuntil(b"\r\n\r\n")
+
+    async def body(self, length: int) -> bytes:
+        """Read so many bytes behind a head."""
+        return await self._reader.readexactly(length)
 
     async def request(self) -> bytes:
         """Read one whole request and record it."""
@@ -76,6 +110,11 @@ class Visit:
             while await self._reader.read(65536):
                 pass
 
+    def cut(self) -> None:
+        """End the connection with FIN and not a word before it: under TLS, without the alert that says so."""
+        with socket.socket(fileno=os.dup(self._writer.get_extra_info("socket").fileno())) as own:
+            own.shutdown(socket.SHUT_WR)
+
     def reset(self) -> None:
         """End the connection with RST instead of FIN."""
         sock = self._writer.get_extra_info("socket")
@@ -83,12 +122,16 @@ class Visit:
         self._writer.transport.abort()
 
     async def tunnel(self, port: int) -> None:
-        """Pass bytes to and from a port of this machine until either side closes."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        """Pass bytes to and from a port of this machine until either side closes; closes at once if nobody listens."""
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            return
         ways = [asyncio.create_task(_pump(self._reader, writer)), asyncio.create_task(_pump(reader, self._writer))]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            writer.close()  # before anything that the end of the test could cancel
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
@@ -150,7 +193,9 @@ class Hostile:
             self._changed.notify_all()
 
     async def __aenter__(self) -> Hostile:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls, backlog=256)
+        # Nobody has to answer the word that we close: a server does not wait for it.
+        patience = {"ssl_shutdown_timeout": 0.1} if self._tls else {}
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls, backlog=256, **patience)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -176,4 +221,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 async def _close(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with contextlib.suppress(OSError):
-        await writer.wait_closed()
+        try:
+            await asyncio.wait_for(writer.wait_closed(), 1)
+        except TimeoutError:  # nobody reads what is still to be written
+            writer.transport.abort()

@@ -73,11 +73,13 @@ async def test_a_reset_where_the_reply_ends_with_the_connection_is_incomplete() 
     assert fault.kind == "incomplete"
 
 
-@pytest.mark.parametrize("fields", ["Transfer-Encoding: gzip", "Content-Length: 9"])
-async def test_a_clean_end_completes_only_a_reply_without_length_and_coding(fields: str) -> None:
+@pytest.mark.parametrize(
+    ("fields", "kind_of_fault"), [("Transfer-Encoding: gzip", "garbage"), ("Content-Length: 9", "incomplete")]
+)
+async def test_a_clean_end_completes_only_a_reply_without_length_and_coding(fields: str, kind_of_fault: str) -> None:
     fault, _ = await outcome(ending(f"HTTP/1.1 200 OK\r\n{fields}\r\n\r\n{{}}".encode()))
     assert isinstance(fault, MaybeSent)
-    assert fault.kind == "incomplete"
+    assert fault.kind == kind_of_fault
 
 
 @pytest.mark.parametrize(

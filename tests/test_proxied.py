@@ -14,7 +14,7 @@ from batchpost.errors import UsageError
 from batchpost.lane import open_transports
 from batchpost.proxied import HttpxTransport
 from batchpost.transport import Heads, MaybeSent, NotSent, Origin, Transport
-from tests.hostile import Hostile, Script, Visit, answering, message
+from tests.hostile import Hostile, Script, Visit, answering, message, tunnelling
 from tests.wire import BODY, OK, PATIENCE, SHORT, TARGET, closed_port, ending, fault_of, serving, trusting
 
 
@@ -42,15 +42,6 @@ async def test_a_plain_request_goes_to_the_proxy_whole() -> None:
     assert len(proxy.visits) == 1
     assert proxy.requests[0].startswith(b"POST http://api.invalid/api/lead/update/cmp_Canary%2Fa HTTP/1.1\r\n")
     assert b"\r\nProxy-Authorization: Basic dXNlcjpwYXNz\r\n" in proxy.requests[0]
-
-
-def tunnelling(port: int, seen: list[bytes]) -> Script:
-    async def script(visit: Visit) -> None:
-        seen.append(await visit.head())
-        await visit.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        await visit.tunnel(port)
-
-    return script
 
 
 @pytest.mark.anyio
