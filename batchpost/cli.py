@@ -6,6 +6,7 @@ them, so that ``--help`` is quick. Every command returns its exit code.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -49,7 +50,8 @@ for _command in _COMMANDS:
 
 
 def main() -> NoReturn:
-    """The program."""
+    """The program. What it writes is for its user alone, also where a library makes the file."""
+    os.umask(0o077)
     sys.exit(run_command(sys.argv[1:]))
 
 
@@ -62,7 +64,9 @@ def run_command(arguments: Sequence[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         output.tell(error.format_message())
         return error.exit_code
-    except (Exception, KeyboardInterrupt) as error:
+    except SystemExit:
+        raise
+    except BaseException as error:  # a panic of polars is no Exception
         context = error.ctx if isinstance(error, click.UsageError) else None
         if context is not None:
             output.tell(f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n")

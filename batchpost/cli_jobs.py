@@ -51,7 +51,7 @@ def check(output: Output, jobs: tuple[Path, ...], offline: bool, show: bool, wor
         except BatchpostError as mistake:
             found = [mistake]
         for error in found:
-            output.tell(str(error))
+            output.tell(failure(error)[0])
         if not found and not show:
             output.say(f"{path}: no mistakes{' in the file' if offline else ''}")
         codes += [failure(error)[1] for error in found]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -15,17 +15,25 @@ from batchpost.errors import InputChanged, InputRefused
 from batchpost.job import Source
 from batchpost.rawfile import RawFile, refuse_foreign
 
-__all__ = ["CsvFile", "guard_formula", "unguard_formula"]
+__all__ = ["CsvFile", "guard_formula", "unguard_formula", "unguarded"]
 
 HEAD_BYTES = 1 << 20  # the header and the records that show the delimiter must be in it
-FORMULA = r"^('*[=+\-@\t\r])"
-GUARDED = r"^'('*[=+\-@\t\r])"
+# Full-width signs count where East Asian text is usual; what is not seen before a sign may be cut off by a reader.
+RUNS = r"'*(?:[\s\p{Cc}\p{Cf}]*[=+\-@＝＋－＠]|[\t\r\n])"  # noqa: RUF001 - meant
+FORMULA = f"^({RUNS})"
+GUARDED = f"^'({RUNS})"
 
 
 def guard_formula(cells: pl.Expr) -> pl.Expr:
-    """Text with one apostrophe before what a spreadsheet would run: a cell that begins with ``= + - @``, tab or CR
-    (OWASP, CSV injection), or with apostrophes and then one of these, so that the guard can be undone exactly."""
+    """Text with one apostrophe before what a spreadsheet would run: a cell that begins with ``= + - @``, blanks aside,
+    or with a tab or line end (OWASP, CSV injection), or with apostrophes and then one of these, so that the guard can
+    be undone exactly."""
     return cells.str.replace(FORMULA, "'$1")
+
+
+def unguarded(names: Sequence[str]) -> tuple[str, ...]:
+    """The names of columns without the guard that a header's cells have as well."""
+    return tuple(pl.DataFrame({"name": names}).select(unguard_formula(pl.col("name")))["name"])
 
 
 def unguard_formula(cells: pl.Expr) -> pl.Expr:
@@ -150,6 +158,8 @@ def _layout(file: InputFile, settings: Source) -> _Layout:
         if text and len(head) < HEAD_BYTES and not text.endswith(b"\n"):
             text += b"\n"
     header = read_header(text, file, charset, settings) if text else None
+    if header and mended:
+        header = replace(header, columns=unguarded(header.columns))
     return _Layout(charset, settings, header, is_to_fix=bool(mended))
 
 

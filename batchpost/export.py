@@ -8,7 +8,7 @@ from typing import IO
 
 import polars as pl
 
-from batchpost.csvfile import unguard_formula
+from batchpost.csvfile import unguard_formula, unguarded
 from batchpost.errors import UsageError
 from batchpost.files import replaced
 from batchpost.model import Outcome
@@ -37,6 +37,7 @@ def outcomes_frame(results: Path) -> pl.LazyFrame:
     if not (csv := results / "outcomes.csv").is_file():
         raise UsageError(f"{results}: there are no outcomes of this run (deleted by forget, or it died early)")
     frame = pl.scan_csv(csv, infer_schema=False, empty_string_is_null=False, glob=False)
+    frame = frame.rename(dict(zip(_names(frame), unguarded(_names(frame)), strict=True)))
     texts = [name for name in _names(frame) if name not in (*_KINDS, "amount")]
     filled = frame.with_columns(pl.all().replace("", None))
     return filled.with_columns(

@@ -5,19 +5,41 @@ Folders are 0700 and files 0600, whatever the umask; a planted symlink is not fo
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-__all__ = ["naming", "private_folder", "replaced"]
+__all__ = ["naming", "private_folder", "replaced", "synced"]
 
 
-def private_folder(path: Path) -> Path:
-    """The folder, made 0700 with its parents where they are missing; raises OSError."""
+def synced(path: Path) -> None:
+    """Return once a file, or the names in a folder, are on disk; raises OSError. Some network shares do not know how to
+    do that for a folder, which is let pass: the ledger is on none."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def private_folder(path: Path, *, own: int = 0, sync: Callable[[Path], None] = synced) -> Path:
+    """The folder, made 0700 with its parents where they are missing; the names of new ones are durable.
+
+    The last ``own`` folders of the path are the program's own, not of a person's choice: raises OSError also where a
+    link stands in place of one.
+    """
+    for folder in [path, *path.parents][:own]:
+        if folder.is_symlink():
+            raise OSError(errno.ELOOP, "A symbolic link in place of a folder of batchpost is not followed", str(folder))
     for missing in reversed([folder for folder in (path, *path.parents) if not folder.exists()]):
         missing.mkdir(mode=0o700, exist_ok=True)  # not parents=True: that leaves the parents to the umask
+        sync(missing.parent)
     return path
 
 

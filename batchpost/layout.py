@@ -12,7 +12,7 @@ __all__ = ["aligned", "amount_text", "moment", "repeated", "short_command", "sho
 
 def aligned(rows: Iterable[Sequence[str]], right: Sequence[int] = (), indent: str = "") -> list[str]:
     """The rows as lines with their cells in columns; those whose index is in ``right`` end at one place."""
-    rows = [list(row) for row in rows]
+    rows = [[" ".join(cell.splitlines()) for cell in row] for row in rows]
     widths = [
         max(len(row[index]) for row in rows if index < len(row)) for index in range(max(map(len, rows), default=0))
     ]

@@ -36,7 +36,7 @@ class Locks:
         self._held: list[FileLock] = []
 
     def __enter__(self) -> Locks:
-        private_folder(self._folder)
+        private_folder(self._folder, own=1)
         return self
 
     def __exit__(

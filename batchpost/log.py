@@ -6,11 +6,12 @@ Nothing process-wide is configured: a logger is made once, at the edge, and give
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Literal, TextIO, cast
 
 import structlog
 
-from batchpost.output import Steady
+from batchpost.output import Steady, one_line
 
 __all__ = ["LogKind", "kind_of_log", "make_logger"]
 
@@ -22,6 +23,11 @@ def kind_of_log(chosen: str, *, is_terminal: bool) -> LogKind | None:
     if chosen == "auto":
         return None if is_terminal else "json"
     return "console" if chosen == "console" else "json"
+
+
+def _harmless(logger: Any, method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG001 - structlog's
+    """Texts without line ends and control characters, which could end the line or move a terminal's cursor."""
+    return {name: one_line(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def make_logger(kind: LogKind, stream: Steady, *, quiet: bool = False, colors: bool = False) -> Any:
@@ -38,6 +44,7 @@ def make_logger(kind: LogKind, stream: Steady, *, quiet: bool = False, colors: b
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _harmless,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR if quiet else logging.INFO),

@@ -8,20 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 from batchpost.model import Row
+from batchpost.redact import NOT_PERSONAL
 from batchpost.routes import Credential, Route
 
 __all__ = ["MASK", "Sample", "masked_sample"]
 
 MASK = "***"
-
-# Everything else may be personal, custom fields included: a list of what is hidden would forget one.
-_SHOWN = frozenset(
-    {
-        *("transaction_id", "event_id", "cid", "pid", "clid", "external_clickid"),
-        *("revenue", "amount", "cost", "cost_operation", "adSpend", "min_price"),
-        *("conversion_date", "conversion_timezone"),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +40,9 @@ def masked_sample(row: Row, route: Route) -> Sample:
     secret = route.credential is Credential.ORG_IN_PATH
     path = route.path.format(scope=MASK) if secret else row.target.path
     body = json.loads(row.body, parse_float=Decimal)
-    return Sample(row.number, "POST", path, {name: value if name in _SHOWN else MASK for name, value in body.items()})
+    return Sample(
+        row.number, "POST", path, {name: value if name in NOT_PERSONAL else MASK for name, value in body.items()}
+    )
 
 
 def _literal(value: Any) -> str:

@@ -5,6 +5,7 @@ A reader that went away (``| head``, a closed terminal) is no reason to end a ru
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
@@ -15,12 +16,17 @@ from typing import IO, TYPE_CHECKING, TextIO, cast
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-__all__ = ["Output", "Steady", "plain_text"]
+__all__ = ["Output", "Steady", "one_line", "plain_text"]
 
 
 def plain_text(text: str) -> str:
     """The text without control characters but line ends, so that a file's name or a server's word moves no cursor."""
     return "".join(character if character.isprintable() or character == "\n" else " " for character in text)
+
+
+def one_line(text: str) -> str:
+    """The same without line ends, so that no name begins a line that looks like one of ours."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 class Steady:
@@ -74,8 +80,10 @@ class Steady:
             os.close(nothing)
 
     def binary(self) -> IO[bytes]:
-        """The stream for bytes as they are."""
+        """The stream for UTF-8 as it is; on a terminal without control characters, since cells may hold any."""
         self.flush()
+        if self.isatty():
+            return cast("IO[bytes]", _Shown(self))
         return cast("IO[bytes]", _Bytes(self, getattr(self._stream, "buffer", None)))
 
 
@@ -97,6 +105,21 @@ class _Bytes(io.BufferedIOBase):
             except (OSError, ValueError):
                 self._buffer = None
                 self._steady.give_up()
+        return len(memoryview(data))
+
+
+class _Shown(io.BufferedIOBase):
+    """UTF-8 shown as text, whatever the pieces are in which it comes."""
+
+    def __init__(self, steady: Steady) -> None:
+        self._steady, self._decoder = steady, codecs.getincrementaldecoder("utf-8")("replace")
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: ReadableBuffer) -> int:
+        self._steady.write(plain_text(self._decoder.decode(bytes(data))))
+        self._steady.flush()
         return len(memoryview(data))
 
 

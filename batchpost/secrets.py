@@ -6,15 +6,20 @@ systemd's ``LoadCredential=`` put into ``$CREDENTIALS_DIRECTORY``.
 
 from __future__ import annotations
 
+import io
+import os
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 from batchpost.errors import SecretError
 
-__all__ = ["is_reference", "read_secret"]
+__all__ = ["LONGEST", "is_reference", "read_secret"]
 
+LONGEST = 4_096  # bytes; servers take 8 KB for a whole head, and a longer file is the wrong one
 _REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:[^\x00-\x1f]+|credential:[A-Za-z0-9_][A-Za-z0-9._-]*")
+_LINE_END = re.compile(rb"\r?\n\Z")
 _VISIBLE = re.compile(rb"[\x21-\x7e]+")  # what may stand in a header or a path without quoting (RFC 9110, 5.5)
 
 
@@ -24,18 +29,20 @@ def is_reference(text: str) -> bool:
 
 
 def read_secret(reference: str, workspace: Path, environ: Mapping[str, str]) -> str:
-    """The secret that ``reference`` names; of a file, one line end after it is cut.
+    """The secret that ``reference`` names; one line end after it is cut.
 
-    Raises SecretError when it is missing, empty, or holds blanks, control or non-ASCII characters; the text of the
-    error names the reference and never holds the value.
+    Raises SecretError when it is missing, empty, too long (:data:`LONGEST`), or holds blanks, control or non-ASCII
+    characters; the text of the error names the reference and never holds the value. Who else may read the file is not
+    asked: containers mount their secrets for everybody.
     """
     if not is_reference(reference):
         raise SecretError("a secret must be given as env:NAME, file:PATH or credential:NAME, not as its text")
     kind, _, name = reference.partition(":")
     if kind == "env":
-        return _checked(reference, _from_environment(name, environ))
-    secret = _from_file(reference, _file_of(kind, name, workspace, environ))
-    return _checked(reference, secret)
+        secret = _from_environment(name, environ)
+    else:
+        secret = _from_file(reference, _file_of(kind, name, workspace, environ))
+    return _checked(reference, _LINE_END.sub(b"", secret))
 
 
 def _from_environment(name: str, environ: Mapping[str, str]) -> bytes:
@@ -57,15 +64,19 @@ def _file_of(kind: str, name: str, workspace: Path, environ: Mapping[str, str]) 
 
 def _from_file(reference: str, path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        with io.FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # a pipe would wait for its writer
+                raise SecretError(f"{reference}: {path} is a pipe or a device, not a file")
+            return file.read(LONGEST + 3)
     except OSError as error:
         raise SecretError(f"{reference}: cannot read {path}: {error.strerror}") from error
-    return content.removesuffix(b"\n").removesuffix(b"\r")
 
 
 def _checked(reference: str, secret: bytes) -> str:
     if not secret:
         raise SecretError(f"{reference}: the secret is empty")
+    if len(secret) > LONGEST:
+        raise SecretError(f"{reference}: the secret is longer than {LONGEST:,} bytes: is it the right one?")
     if not _VISIBLE.fullmatch(secret):
         kind = "non-ASCII characters" if max(secret) > 0x7E else "blanks, line ends or control characters"
         raise SecretError(f"{reference}: the secret holds {kind}; write it again without them")

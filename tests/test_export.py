@@ -113,3 +113,15 @@ def test_outcomes_that_somebody_damaged_are_refused_without_their_content(tmp_pa
 def test_results_without_outcomes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there are no outcomes of this run"):
         outcomes_frame(tmp_path)
+
+
+def test_the_names_of_columns_are_guarded_and_come_back_as_they_were(tmp_path: Path) -> None:
+    columns = [*OUTCOME_COLUMNS, "=1+1", "'-x", "plain"]
+    with (tmp_path / "outcomes.csv").open("wb") as file:
+        CsvTable(file, columns).write(pl.DataFrame({name: ["x"] for name in columns}))
+    frame = outcomes_frame(tmp_path)
+    assert frame.collect_schema().names() == columns
+    export_rows(frame, tmp_path / "some.csv")
+    assert (tmp_path / "some.csv").read_text().splitlines()[0].endswith(",'=1+1,''-x,plain")
+    export_rows(frame, tmp_path / "some.parquet")
+    assert pl.read_parquet(tmp_path / "some.parquet").columns == columns

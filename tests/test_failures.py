@@ -9,7 +9,15 @@ import click
 import pytest
 
 from batchpost.errors import BatchpostError, InputRefused, JobError, Locked, Mistake, NoInput
-from batchpost.failures import Terminated, failure, heed_sigterm, internal_error, most_urgent, tell_failure
+from batchpost.failures import (
+    Terminated,
+    failure,
+    heed_sigterm,
+    internal_error,
+    most_urgent,
+    tell_failure,
+    traceback_text,
+)
 from batchpost.output import Output
 
 CONTRACT = (130, 143, 70, 4, 69, 6, 3, 1, 0)
@@ -93,7 +101,37 @@ def test_a_bugs_traceback_is_shown_only_when_asked_for(monkeypatch: pytest.Monke
     assert "secret" not in err.getvalue()
     monkeypatch.setenv("BATCHPOST_DEBUG", "1")
     tell_failure(raised(ValueError("secret")), Output(io.StringIO(), err))
-    assert "ValueError: secret" in err.getvalue()
+    assert "\nValueError\n" in err.getvalue()
+    assert "in raised\n    raise error\n" in err.getvalue()
+
+
+def test_a_traceback_has_every_cause_and_no_text_of_any() -> None:
+    inner = raised(KeyError("ada@mail.example.com"))
+    outer = raised(ExceptionGroup("ada@mail.example.com", [raised(ValueError("ada@mail.example.com"))]))
+    outer.__cause__ = inner
+    hidden = raised(TypeError("ada@mail.example.com"))
+    hidden.__context__, hidden.__suppress_context__ = OSError(2, "ada@mail.example.com"), True
+    assert "example.com" not in traceback_text(outer) + traceback_text(hidden)
+    assert [line for line in traceback_text(outer).splitlines() if "Error" in line or "Group" in line] == [
+        "KeyError",
+        "ValueError",
+        "ExceptionGroup",
+    ]
+    assert "OSError" not in traceback_text(hidden)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InputRefused('a\n{"event": "run_finished"}', "is\x1b[2J torn"),
+        NoInput("a\r\nb\u2028c"),
+        OSError(2, "No such file", "a\nb"),
+        click.UsageError("no such option: --a\nb"),
+        JobError([Mistake("a", "the input has no column", hint='did you mean "x\ny"?')]),
+    ],
+)
+def test_a_name_in_a_message_begins_no_line_of_its_own(error: Exception) -> None:
+    assert failure(error)[0].isprintable()
 
 
 def test_a_list_of_mistakes_stands_alone_and_one_line_names_its_job() -> None:

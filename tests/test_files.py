@@ -29,6 +29,18 @@ def test_a_folder_and_the_parents_made_for_it_are_private(tmp_path: Path) -> Non
     assert private_folder(made) == made
 
 
+def test_the_name_of_a_new_folder_is_durable_before_anything_is_put_into_it(tmp_path: Path) -> None:
+    done: list[tuple[str, list[str]]] = []
+
+    def sync(folder: Path) -> None:
+        done.append((folder.name, [path.name for path in folder.iterdir()]))
+
+    private_folder(tmp_path / "results" / "job" / "run", sync=sync)
+    assert done == [(tmp_path.name, ["results"]), ("results", ["job"]), ("job", ["run"])]
+    private_folder(tmp_path / "results" / "job" / "run", sync=sync)
+    assert len(done) == 3
+
+
 def test_a_file_takes_its_place_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "summary.json"
     path.write_bytes(b"old")

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from batchpost.log import kind_of_log, make_logger
+from batchpost.log import LogKind, kind_of_log, make_logger
 from batchpost.output import Steady
 
 
@@ -67,3 +67,17 @@ def test_an_exceptions_variables_are_never_shown() -> None:
     assert "ValueError: 20" in stream.getvalue()
     assert "Traceback" in stream.getvalue()
     assert "'ada@" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["json", "console"])
+@pytest.mark.parametrize(
+    "text", ["a\nb", "a\x1b[2J\x9b\u202e\u2028b", "\ud800", '"}\n{"event": "run_finished"}', "[red]x[/]"]
+)
+def test_a_text_of_anybodys_ends_no_line_and_moves_no_cursor(kind: LogKind, text: str) -> None:
+    stream = io.StringIO()
+    make_logger(kind, Steady(stream)).info("run_finished", next=text, rows={text: text})
+    line = stream.getvalue()
+    assert line.endswith("\n")
+    assert line[:-1].isprintable()
+    if kind == "json":
+        assert json.loads(line)["event"] == "run_finished"

@@ -7,7 +7,7 @@ from typing import TextIO
 
 import pytest
 
-from batchpost.output import Output, Steady, plain_text
+from batchpost.output import Output, Steady, one_line, plain_text
 
 
 class Broken(io.StringIO):
@@ -27,6 +27,10 @@ def pipe() -> TextIO:
 
 def test_control_characters_do_not_reach_a_terminal() -> None:
     assert plain_text("a\x1b[2Jb\r\nc\u202ed\ttwo\nlines") == "a [2Jb \nc d two\nlines"
+
+
+def test_a_name_within_a_line_ends_none() -> None:
+    assert one_line("a\nb\r\n\x1b[2J\u2028c\ud800") == "a b   [2J c "
 
 
 def test_results_and_messages_go_to_streams_of_their_own() -> None:

@@ -151,9 +151,9 @@ def test_a_preview_books_a_dead_runs_journal_in_a_copy_of_the_ledger(workspace: 
         workspace.sales(dedupe=False)
         summary = workspace.run(limit=3)
     with workspace.ledger() as ledger:  # as if it had died before its journal was taken in
-        ledger._db.execute("UPDATE runs SET state = 'running', folded = 0")
-        ledger._db.execute("DELETE FROM events")
-        ledger._db.execute("DELETE FROM contents")
+        ledger.database.change("UPDATE runs SET state = 'running', folded = 0")
+        ledger.database.change("DELETE FROM events")
+        ledger.database.change("DELETE FROM contents")
     write_csv(workspace.folder / "in.csv", sale_rows(5))
     before = tree(workspace.folder)
     found = view(workspace)

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchpost.redact import clean_detail, printable
+from batchpost.model import Outcome, Settlement, Target
+from batchpost.redact import clean_detail, clean_settlement, printable
+from tests.fakes import a_row
 
 BODY = orjson.dumps(
     {
@@ -62,6 +64,55 @@ def test_what_is_printable_is_one_short_line(text: str) -> None:
 
 
 @settings(max_examples=200)
-@given(value=st.text("abcXYZ019.*(|\\é ", min_size=3, max_size=20))
+@given(value=st.text("abcXYZ019.*(|\\é ", min_size=3, max_size=20).map(str.strip).filter(lambda text: len(text) > 2))
 def test_no_value_of_three_or_more_characters_survives(value: str) -> None:
     assert clean_detail(f"<{value}> or <{value.upper()}>", orjson.dumps({"first_name": value})) == "<…> or <…>"
+
+
+def a_settlement(**said: str) -> Settlement:
+    return Settlement(Outcome.DELIVERED, "accepted", http_status=201, **{"lead_status": "accepted", **said})
+
+
+ROW = a_row(body=BODY, pid="src_1", target=Target("/api/lead/update/cmp_a", "cmp_a", "tok_secret"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"conversion_id": "conv_a1b2c3d4-e5f6-7890-abcd-ef1234567890", "pid": "src_abc123"},
+        {"lead_status": "unsold", "redirect_url": "https://thank-you.example.com/?tid=txn_7f3a&src=src_1"},
+        {"pid": "src_1"},
+        {"conversion_id": "7F3A-0001", "lead_status": "Pending review"},
+    ],
+)
+def test_the_ids_and_the_address_of_a_reply_are_kept(said: dict[str, str]) -> None:
+    assert clean_settlement(a_settlement(**said), ROW) == a_settlement(**said)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (
+            {"redirect_url": "https://x.example/?e=ann%40example.com&t=txn_7f3a"},
+            {"redirect_url": "https://x.example/?e=…&t=txn_7f3a"},
+        ),
+        ({"redirect_url": "https://x.example/?k=tok_secret"}, {"redirect_url": "https://x.example/?k=…"}),
+        ({"conversion_id": "5551234567"}, {"conversion_id": "…"}),
+        ({"conversion_id": "conv_tok_secret"}, {"conversion_id": "conv_…"}),
+        ({"pid": "ann@example.com"}, {"pid": "…"}),
+        ({"lead_status": "sold to ann@example.com"}, {"lead_status": "sold to …"}),
+        ({"detail": "txn_7f3a of ann@example.com by tok_secret"}, {"detail": "… of … by …"}),
+    ],
+)
+def test_what_a_server_repeats_of_the_person_or_the_token_is_taken_out(
+    said: dict[str, str], kept: dict[str, str]
+) -> None:
+    assert clean_settlement(a_settlement(**said), ROW) == a_settlement(**kept)
+
+
+def test_an_organisations_id_is_a_secret_as_it_opens_the_route() -> None:
+    row = a_row(body=BODY, target=Target("/api/event/global/org%2F7f3a9c"))
+    assert (
+        clean_settlement(a_settlement(detail="unknown organization ORG/7F3A9C"), row).detail == "unknown organization …"
+    )

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from batchpost.errors import SecretError
-from batchpost.secrets import is_reference, read_secret
+from batchpost.secrets import LONGEST, is_reference, read_secret
 
 CANARY = "tok_9f8e7d6c"
 
@@ -43,11 +44,40 @@ def test_a_secret_of_the_environment_is_read_as_it_is(tmp_path: Path) -> None:
     assert read_secret("env:TOKEN", tmp_path, {"TOKEN": CANARY}) == CANARY
 
 
-@pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n"])
-def test_one_line_end_after_a_secret_in_a_file_is_cut(tmp_path: Path, ending: bytes) -> None:
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
+@pytest.mark.parametrize("reference", ["file:secrets/token", "env:TOKEN", "credential:token"])
+def test_one_line_end_after_a_secret_is_cut(tmp_path: Path, reference: str, ending: str) -> None:
     (tmp_path / "secrets").mkdir()
-    (tmp_path / "secrets" / "token").write_bytes(CANARY.encode() + ending)
-    assert read_secret("file:secrets/token", tmp_path, {}) == CANARY
+    (tmp_path / "secrets" / "token").write_text(CANARY + ending, newline="")
+    environ = {"TOKEN": CANARY + ending, "CREDENTIALS_DIRECTORY": str(tmp_path / "secrets")}
+    assert read_secret(reference, tmp_path, environ) == CANARY
+
+
+@pytest.mark.parametrize(("length", "fits"), [(LONGEST, True), (LONGEST + 1, False), (1 << 20, False)])
+@pytest.mark.parametrize("reference", ["file:token", "env:TOKEN"])
+def test_a_secret_may_be_long_but_not_a_whole_file(tmp_path: Path, reference: str, length: int, fits: bool) -> None:
+    secret = (CANARY * (length // len(CANARY) + 1))[:length]
+    (tmp_path / "token").write_text(f"{secret}\r\n", newline="")
+    if fits:
+        assert read_secret(reference, tmp_path, {"TOKEN": secret}) == secret
+        return
+    with pytest.raises(SecretError, match=rf"^{reference}: the secret is longer than 4,096 bytes") as caught:
+        read_secret(reference, tmp_path, {"TOKEN": secret})
+    assert CANARY not in str(caught.value)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for place in ("pipe", "/dev/zero"):
+        with pytest.raises(SecretError, match=rf"^file:{place}: .* is a pipe or a device, not a file"):
+            read_secret(f"file:{place}", tmp_path, {})
+
+
+def test_a_link_is_followed_and_who_else_may_read_it_is_not_asked(tmp_path: Path) -> None:
+    (tmp_path / "..data").write_text(f"{CANARY}\n")
+    (tmp_path / "..data").chmod(0o644)
+    (tmp_path / "token").symlink_to("..data")
+    assert read_secret("file:token", tmp_path, {}) == CANARY
 
 
 def test_a_file_may_be_named_by_its_whole_path(tmp_path: Path) -> None:
@@ -67,6 +97,7 @@ def test_a_credential_of_systemd_is_in_its_directory(tmp_path: Path) -> None:
         ("env:TOKEN", "variable TOKEN is not set"),
         ("file:token", "No such file"),
         ("file:.", "Is a directory"),
+        ("file:token/x", "No such file"),
         ("credential:token", "CREDENTIALS_DIRECTORY is not set"),
     ],
 )
