@@ -12,22 +12,29 @@ from batchpost.journal import boot_id, sitting_files
 from batchpost.outcomes import Ends, ended_frame
 from batchpost.places import read_summary
 from batchpost.plan import Plan
-from batchpost.runsummary import write_summary
+from batchpost.runsummary import source_part, write_summary
 
-__all__ = ["write_crashed"]
+__all__ = ["write_crashed", "write_ends"]
 
 
 def write_crashed(job: Job, run_id: str, folder: Path, results: Path, *, boot: Callable[[], str] = boot_id) -> None:
-    """Write outcomes and summary of the run whose private folder this is; no ``to_fix.csv``, as its input may be
-    another by now. Raises OSError, ValueError and LedgerError where what it left is damaged."""
+    """Write outcomes and summary of the run whose private folder this is. Raises OSError, ValueError and LedgerError
+    where what it left is damaged."""
     history = History()
-    ends = Ends(ended_frame(replay(sitting_files(folder), history, boot=boot)), history.open, "crashed")
-    books = write_results(results, run_id, job, Plan.load(folder), (), ends, ()).books
+    ended = ended_frame(replay(sitting_files(folder), history, boot=boot))
+    write_ends(job, run_id, Plan.load(folder), results, Ends(ended, history.open, "crashed"))
+
+
+def write_ends(job: Job, run_id: str, plan: Plan, results: Path, ends: Ends) -> None:
+    """As :func:`write_crashed`, with the ends as they are given; no ``to_fix.csv``, as the run's input may be another
+    by now. Raises OSError, and ValueError for a damaged plan."""
+    written = write_results(results, run_id, job, plan, (), ends, ())
     found = {
         "state": "crashed",
-        "rows": books.rows_part(),
-        "reasons": dict(sorted(books.reasons.items())),
-        "money": books.money_part(),
+        "rows": written.books.rows_part(),
+        "reasons": dict(sorted(written.books.reasons.items())),
+        "money": written.books.money_part(),
+        "source": source_part(plan.files, written),
         "to_fix": None,
         "corrections": 0,
     }

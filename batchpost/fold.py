@@ -5,23 +5,29 @@ The journal's header says all that is needed, so that any later run can fold a d
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from batchpost.history import Ended, History, Open, replay
+from batchpost.errors import LedgerError
+from batchpost.history import Claim, DamagedJournal, Ended, History, Open, replay
 from batchpost.journal import boot_id
-from batchpost.ledger import Delivered, Fold, LastUpdate, Ledger
+from batchpost.ledger import Delivered, Fold, LastUpdate, Ledger, Uncertain
 from batchpost.model import Outcome
 
-__all__ = ["CONFIRMED", "fold_run"]
+__all__ = ["CONFIRMED", "Misfit", "fold_rows", "fold_run"]
 
 _PART = 50_000
 # already_delivered reasons by which the platform itself said that it has the event.
 CONFIRMED = {"confirmed_duplicate", "foreign_duplicate"}
 # Refusals that say nothing of an attempt before: the platform asks for the source before it asks for a duplicate.
 _INCONCLUSIVE = {"source_inactive"}
+
+
+class Misfit(ValueError):
+    """The journal's first record does not fit its rows, or is none that this program writes."""
 
 
 def fold_run(
@@ -36,11 +42,35 @@ def fold_run(
 
     ``collect`` is given every settled row on the way, whether folded now or before. Raises LedgerError.
     """
+    folded = next((record.folded for record in ledger.runs() if record.run_id == run_id), 0)
+    if folded > len(files):
+        raise LedgerError(
+            f"{run_id}: the ledger has taken in {folded} sittings of this run, and {len(files)} of their files are "
+            f"left. Bring them back, or give the run up with `batchpost abandon {run_id}`"
+        )
     history = History()
-    parts = _parts(replay(files, history, boot=boot), history, collect)
-    if not ledger.fold(run_id, len(files), parts):
-        deque(parts, maxlen=0)
+    try:
+        fold_rows(ledger, run_id, len(files), replay(files, history, boot=boot), history, collect)
+    except Misfit as error:
+        raise DamagedJournal(files[0], str(error)) from error
     return history
+
+
+def fold_rows(
+    ledger: Ledger,
+    run_id: str,
+    sittings: int,
+    settled: Iterable[Ended],
+    history: History,
+    collect: Callable[[Ended], None] | None = None,
+) -> None:
+    """As :func:`fold_run`, with the rows as they are given; ``history`` is complete when the last one was taken.
+
+    Raises LedgerError, and Misfit for rows that are not of the input that the first record names.
+    """
+    parts = _parts(settled, history, collect)
+    if not ledger.fold(run_id, sittings, parts):
+        deque(parts, maxlen=0)
 
 
 def _parts(settled: Iterable[Ended], history: History, collect: Callable[[Ended], None] | None) -> Iterator[Fold]:
@@ -48,15 +78,22 @@ def _parts(settled: Iterable[Ended], history: History, collect: Callable[[Ended]
     for ended in settled:
         if collect is not None:
             collect(ended)
-        folder = folder or _Folder(history.header)
+        folder = folder or _folder(history.header)
         folder.settled(ended)
         if folder.size >= _PART:
             yield folder.take()
-    folder = folder or _Folder(history.header)
+    folder = folder or _folder(history.header)
     for number, row in history.open.items():
         folder.left_open(number, row)
     yield folder.take()
     yield Fold((), (), (), folder.contents())
+
+
+def _folder(header: dict[str, Any]) -> _Folder:
+    try:
+        return _Folder(header)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise Misfit(f"its first record is not one of ours ({error})") from error
 
 
 class _Folder:
@@ -65,19 +102,27 @@ class _Folder:
     def __init__(self, header: dict[str, Any]) -> None:
         self._is_event: bool = header.get("is_event", True)
         self._keeps_doubts: bool = header.get("fires_again", True)
-        self._seq: int = header.get("seq", 0)
+        self._seq = int(header.get("seq", 0))
         self._input = bytes.fromhex(header.get("input", ""))
-        self._contents: list[tuple[str, int]] = [(content, rows) for content, rows in header.get("contents", [])]
-        self._delivered = bytearray(sum(rows for _, rows in self._contents) // 8 + 1)
-        self._links: list[tuple[int, int] | None] = header.get("links", [])
-        self._linked = [
-            (bytes.fromhex(content), bytearray(rows // 8 + 1), rows) for content, rows in header.get("linked", [])
-        ]
-        self._orders: list[tuple[int, int, str] | None] = header.get("orders", [])
+        self._contents = [(bytes.fromhex(content), int(rows)) for content, rows in header.get("contents", [])]
+        rows = sum(rows for _, rows in self._contents)
+        self._delivered = bytearray(rows // 8 + 1)
+        linked = header.get("linked", [])
+        self._linked = [(bytes.fromhex(content), bytearray(rows // 8 + 1), rows) for content, rows in linked]
+        self._links = [link and self._link(*link) for link in header.get("links", [])]
+        orders = header.get("orders", [])
+        self._orders = [order and (int(order[0]), int(order[1]), bytes.fromhex(order[2])) for order in orders]
+        named = (rows if self._contents else 0, len(self._links), len(self._orders))
+        self._rows = min(filter(None, named), default=math.inf)
         self._late: set[bytes] = set()  # leads with an update that may still be applied, after later ones
         self._events: list[tuple[bytes, Delivered]] = []
         self._updates: list[tuple[bytes, LastUpdate]] = []
-        self._doubts: list[tuple[bytes, bytes, int]] = []
+        self._doubts: list[Uncertain] = []
+
+    def _link(self, content: int, row: int) -> tuple[int, int]:
+        if not 0 <= row < self._linked[content][2]:
+            raise ValueError(f"no row {row}")
+        return content, row
 
     @property
     def size(self) -> int:
@@ -86,26 +131,32 @@ class _Folder:
 
     def settled(self, ended: Ended) -> None:
         """Take in a settled row."""
+        self._check(ended.number)
         claim, settlement = ended.claim, ended.settlement
         delivered = settlement.outcome is Outcome.DELIVERED or settlement.reason in CONFIRMED
         if delivered:
             self._mark_delivered(ended.number)
         if settlement.outcome is Outcome.UNKNOWN or (ended.may_be_applied and settlement.reason in _INCONCLUSIVE):
-            self._doubts.append((claim.key, claim.body_hash, ended.number))
+            self._doubt(claim, ended.number)
         if not self._is_event:
             self._update(ended.number, claim.key, claim.body_hash, delivered, delivered or ended.may_be_applied)
         elif delivered:
-            evidence = (claim.amount, settlement.conversion_id, ended.at)
+            evidence = (claim.amount, settlement.conversion_id, ended.at, ended.number)
             self._events.append((claim.key, Delivered(claim.body_hash, claim.stake, *evidence)))
 
     def left_open(self, number: int, row: Open) -> None:
         """Take in a row that was claimed and not settled."""
+        self._check(number)
         if not row.in_doubt:
             return
         if self._keeps_doubts:
-            self._doubts.append((row.claim.key, row.claim.body_hash, number))
+            self._doubt(row.claim, number)
         if not self._is_event:
             self._update(number, row.claim.key, row.claim.body_hash, False, True)
+
+    def _check(self, number: int) -> None:
+        if number >= self._rows:
+            raise Misfit(f"it has a row {number}, which is beyond the last one of the input")
 
     def take(self) -> Fold:
         """The part collected so far; the next one begins."""
@@ -120,11 +171,16 @@ class _Folder:
         for content, rows in self._contents:
             own = bits & ((1 << rows) - 1)
             bits >>= rows
-            entries.append((bytes.fromhex(content), rows, own.to_bytes(rows // 8 + 1, "little")))
+            entries.append((content, rows, own.to_bytes(rows // 8 + 1, "little")))
         return [*entries, *((content, rows, bytes(bitmap)) for content, bitmap, rows in self._linked)]
+
+    def _doubt(self, claim: Claim, number: int) -> None:
+        self._doubts.append(Uncertain(claim.key, claim.body_hash, number, claim.stake, claim.amount))
 
     def _mark_delivered(self, number: int) -> None:
         """A mend that got through settles the row that it mends, too."""
+        if not self._contents:  # the header was lost, and what it says here only saves looking keys up
+            return
         self._delivered[number >> 3] |= 1 << (number & 7)
         if self._links and (link := self._links[number]):
             content, row = link
@@ -137,5 +193,5 @@ class _Folder:
             self._late.add(key)
         confirmed = delivered and key not in self._late
         order = self._orders[number] if self._orders else None
-        seq, row, content = (order[0], order[1], bytes.fromhex(order[2])) if order else (self._seq, number, self._input)
+        seq, row, content = order or (self._seq, number, self._input)
         self._updates.append((key, LastUpdate(body, confirmed, seq, row, content)))

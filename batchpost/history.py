@@ -1,35 +1,39 @@
 """Reading a run's journal back: what was claimed, what may have been sent, what was settled, and whether to trust it.
 
-A torn tail is the trace of a crash; damage inside what was known to be on disk is not, and stops with a LedgerError.
+A torn tail is the trace of a crash; anything else that cannot be read stops with a LedgerError. What is lost without a
+trace is told in ``docs/guarantees.md``.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
-from zlib import crc32
-
-import orjson
 
 from batchpost.errors import LedgerError
-from batchpost.journal import boot_id
+from batchpost.journal import FORMAT, boot_id
 from batchpost.model import Outcome, Settlement
+from batchpost.records import OF_A_ROW, Claim, Line, cut_off, lost_in_a_power_cut, read_lines
 
-__all__ = ["Claim", "Ended", "History", "Open", "replay"]
+__all__ = ["Claim", "DamagedJournal", "Ended", "History", "Open", "check_header", "replay", "sitting_number"]
 
 
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}  # a quarter of the time of Outcome(value)
+_NAME = re.compile(r"sitting-(\d+)\.log")
 
 
-class Claim(NamedTuple):
-    """A row that was about to be sent, with what the ledger needs to know of it."""
+class DamagedJournal(LedgerError):
+    """A journal that says what no crash leaves behind: a disk, a copy or an editor has changed it. Its text names the
+    file, the byte and the way out; a run's folder bears its id."""
 
-    key: bytes
-    body_hash: bytes
-    stake: bytes
-    amount: str
+    def __init__(self, path: Path, what: str) -> None:
+        self.path, self.what = path, what
+        super().__init__(
+            f"{path}: {what}; what it recorded there is lost. `batchpost abandon {path.parent.name}` gives the run up: "
+            "it books what can be read, and whatever else may have been sent is in doubt from then on"
+        )
 
 
 class Ended(NamedTuple):
@@ -70,105 +74,142 @@ class History:
     over: tuple[str, int] | None = None
     starts: int = 0
 
+    def begin(self) -> None:
+        """The next file begins; which boot it is of, its first record will say."""
+        self.over = None
+        self.header = {**self.header, "boot_id": ""}
+
+    def apply(self, record: list[Any]) -> Ended | None:
+        """Take in the next record; returns the row that it ends. Raises KeyError for a row without a claim."""
+        kind = record[0]
+        if kind == "claim":
+            for number, claim in record[2]:
+                self.open.setdefault(number, Open(claim))
+        elif kind == "sitting":
+            self.header = {**record[1], **self.header, "boot_id": record[1]["boot_id"]}
+            self.sittings += 1
+        elif kind == "over":
+            self.over = (record[3], record[4])
+        else:
+            return self._apply_to_row(record, self.open[record[1]])
+        return None
+
+    def close(self, *, lost_writes: bool) -> None:
+        """The sitting is over. A row started and without an end is in doubt; where records may be lost, every claimed
+        one is."""
+        for number, row in list(self.open.items()):
+            row.in_doubt = row.in_doubt or row.started or lost_writes
+            row.started = False
+            if not row.in_doubt and not row.attempts:
+                del self.open[number]  # claimed, and certainly not sent
+
+    def is_of_boot(self, boot: str) -> bool:
+        """Whether the sitting read last was of this boot of the machine; no where either is not known."""
+        return bool(boot) and self.header.get("boot_id") == boot
+
+    def _apply_to_row(self, record: list[Any], row: Open) -> Ended | None:
+        kind, number, at = record[:3]
+        if kind == "start":
+            row.started = True
+            row.attempts += 1
+            self.starts += 1
+            row.first_attempt_at = row.first_attempt_at or at
+        elif kind == "again":
+            row.started = False
+            row.in_doubt = row.in_doubt or record[4]
+        else:
+            settlement = Settlement(_OUTCOMES[record[3]], *record[4:11])
+            del self.open[number]
+            evidence = (row.first_attempt_at, row.attempts, *record[11:13])
+            return Ended(number, row.claim, settlement, at, *evidence)
+        return None
+
 
 def replay(files: Sequence[Path], history: History, *, boot: Callable[[], str] = boot_id) -> Iterator[Ended]:
     """Read all sittings of a run in order and yield every settled row, in the order settled.
 
     ``history`` is filled meanwhile and complete at the end. Memory grows with the rows open at one time, not with the
-    rows settled. A row can be settled twice, in two sittings: the later one counts. Raises LedgerError for damage.
+    rows settled. A row can be settled twice, in two sittings: the later one counts. Raises LedgerError for damage and
+    for a format newer than this program.
     """
-    for path in files:
-        torn = yield from _sitting(path, history, boot())
+    _check_sequence(files)
+    for index, path in enumerate(files):
+        torn = yield from _sitting(path, files[:index], history, boot())
         # What a crash of this sitting leaves in doubt is decided by its own boot, before the next sitting's records.
-        lost_writes = torn or not _same_boot(history, boot())
-        _close_sitting(history, lost_writes=history.over is None and lost_writes)
+        # Within one boot a torn record is all that is lost, and nothing was sent after it.
+        history.close(lost_writes=not history.is_of_boot(boot()) and (torn or history.over is None))
 
 
-def _close_sitting(history: History, *, lost_writes: bool) -> None:
-    """A row started and without an end is in doubt; where unsynced writes may be lost, every claimed one is."""
-    for number, row in list(history.open.items()):
-        row.in_doubt = row.in_doubt or row.started or lost_writes
-        row.started = False
-        if not row.in_doubt and not row.attempts:
-            del history.open[number]  # claimed, and certainly not sent
+def sitting_number(path: Path) -> int:
+    """Which sitting of its run a file is of, from 1; 0 for a file of another name."""
+    named = _NAME.fullmatch(path.name)
+    return int(named[1]) if named else 0
 
 
-def _same_boot(history: History, boot: str) -> bool:
-    return bool(boot) and history.header.get("boot_id") == boot
+def _check_sequence(files: Sequence[Path]) -> None:
+    """Raises DamagedJournal where the file of a sitting is missing."""
+    for index, path in enumerate(files):
+        number = sitting_number(path)
+        if number and (number != index + sitting_number(files[0]) or number > index + 1):
+            raise DamagedJournal(path, "the file of the sitting before is missing")
 
 
-def _sitting(path: Path, history: History, boot: str) -> Generator[Ended, None, bool]:
-    """Read one sitting; returns whether it ends in half a record.
-
-    A damaged line is a crash's trace only behind what was known to be on disk, and only where writes can get lost.
-    Within one boot they cannot: a killed process leaves at most a beginning of its last line, without the line end.
-    """
-    history.over = None
-    history.header = {**history.header, "boot_id": ""}
-    durable, damaged_at = 0, -1
-    for offset, line, record in _records(path):
+def _sitting(path: Path, earlier: Sequence[Path], history: History, boot: str) -> Generator[Ended, None, bool]:
+    """Read one sitting; returns whether something of it was lost in a crash."""
+    history.begin()
+    damaged_at = -1
+    under_way = False
+    for line in read_lines(path):
+        record = line.record
         if record is None:
-            damaged_at = offset if damaged_at < 0 else damaged_at
-        elif record[0] == "claim":
-            durable = max(durable, record[1])
-        if damaged_at >= 0:
-            whole = line.endswith(b"\n") and _same_boot(history, boot)
-            if whole or damaged_at < durable or (record and record[0] == "over"):
-                raise LedgerError(f"{path.name}: damaged at byte {damaged_at}; what it recorded there is lost")
-        if record and (ended := _apply(record, history, path)):
+            damaged_at = line.offset if damaged_at < 0 else damaged_at
+            if (line.offset and not under_way) or not _is_of_a_crash(line, history.is_of_boot(boot)):
+                raise DamagedJournal(path, f"damaged at byte {damaged_at}")
+            continue
+        if not under_way or record[0] not in OF_A_ROW:
+            _check(path, line, damaged_at, under_way, earlier)
+            under_way = record[0] != "over"
+        try:
+            ended = history.apply(record)
+        except KeyError as row:
+            raise DamagedJournal(
+                path, f"damaged before byte {line.offset}: row {row} was sent without a claim"
+            ) from row
+        if ended:
             yield ended
     return damaged_at >= 0
 
 
-def _records(path: Path) -> Iterator[tuple[int, bytes, list[Any] | None]]:
-    """Each line's offset in the file, the line, and its record: None where it is damaged."""
-    offset = 0
-    with path.open("rb") as file:
-        for line in file:
-            yield offset, line, _decode(line)
-            offset += len(line)
+def _is_of_a_crash(line: Line, same_boot: bool) -> bool:
+    """Within one boot no write is lost, so the last one cut off is all that a killed process leaves."""
+    return cut_off(line) or (not same_boot and lost_in_a_power_cut(line))
 
 
-def _decode(line: bytes) -> list[Any] | None:
-    text = line[9:-1]
-    if line[-1:] != b"\n" or line[8:9] != b" " or line[:8] != b"%08x" % crc32(text):
-        return None
-    record = orjson.loads(text)
-    return record if isinstance(record, list) else None
+def _check(path: Path, line: Line, damaged_at: int, under_way: bool, earlier: Sequence[Path]) -> None:
+    """Raises DamagedJournal for a sound record that cannot come after what was read before it."""
+    kind, facts = (line.record or ["", None])[:2]
+    if under_way == (line.offset == 0) or under_way == (kind == "sitting"):
+        raise DamagedJournal(path, f"damaged at byte {line.offset if damaged_at < 0 else damaged_at}")
+    if kind == "sitting":
+        check_header(facts, path)
+        _check_earlier(facts, path, earlier)
+    elif 0 <= damaged_at < facts[0]:
+        raise DamagedJournal(path, f"damaged at byte {damaged_at}")
 
 
-def _apply(record: list[Any], history: History, path: Path) -> Ended | None:
-    kind = record[0]
-    if kind == "claim":
-        for number, key, body_hash, stake, amount in record[2]:
-            claim = Claim(bytes.fromhex(key), bytes.fromhex(body_hash), bytes.fromhex(stake), amount)
-            history.open.setdefault(number, Open(claim))
-    elif kind in ("start", "again", "end"):
-        row = history.open.get(record[1])
-        if row is None:
-            raise LedgerError(f"{path.name}: row {record[1]} was sent without a claim; the journal is damaged")
-        return _apply_to_row(record, row, history)
-    elif kind == "sitting":
-        history.header = {**record[1], **history.header, "boot_id": record[1]["boot_id"]}
-        history.sittings += 1
-    elif kind == "over":
-        history.over = (record[2], record[3])
-    return None
+def check_header(header: dict[str, Any], path: Path) -> None:
+    """Raises LedgerError for a first record in a format newer than this program's."""
+    made_as = header.get("format", FORMAT)
+    if made_as != FORMAT:
+        raise LedgerError(
+            f"{path}: written in format {made_as} of the journal, and this program knows {FORMAT}: "
+            "go on with the program that wrote it"
+        )
 
 
-def _apply_to_row(record: list[Any], row: Open, history: History) -> Ended | None:
-    kind, number, at = record[:3]
-    if kind == "start":
-        row.started = True
-        row.attempts += 1
-        history.starts += 1
-        row.first_attempt_at = row.first_attempt_at or at
-    elif kind == "again":
-        row.started = False
-        row.in_doubt = row.in_doubt or record[4]
-    else:
-        settlement = Settlement(_OUTCOMES[record[3]], *record[4:11])
-        del history.open[number]
-        latency_ms, may_be_applied = record[11:13]
-        return Ended(number, row.claim, settlement, at, row.first_attempt_at, row.attempts, latency_ms, may_be_applied)
-    return None
+def _check_earlier(header: dict[str, Any], path: Path, earlier: Sequence[Path]) -> None:
+    """Raises DamagedJournal where an earlier file is not as this sitting found it."""
+    for file, size in zip(earlier, header.get("before", ()), strict=False):
+        found = file.stat().st_size
+        if found != size:
+            raise DamagedJournal(file, f"{found} bytes, and {size} when {path.name} was begun: damaged at its end")

@@ -1,20 +1,22 @@
 """What happened to each row of a run, durably: claim, start, settle.
 
 A run has one folder; each sitting appends to one file of its own, so what a crash left behind is never written over.
-A record is one line, ``<crc32 of the rest, 8 hex digits> <JSON array>``, handed to the operating system in one
-``write``: after SIGKILL nothing written is lost. ``fsync`` covers claims before their rows may start and everything
-else within 50 ms. Why a log of our own and not SQLite: ``docs/decisions/journal.md``.
+A record is one line, ``<crc32, 8 hex digits> <JSON array>``, handed to the operating system in one ``write``: after
+SIGKILL nothing written is lost. ``fsync`` covers the first record and claims before their rows may start, and
+everything else within 50 ms. The checksum is that of the array, started from the line's offset in the file: a record is
+sound in its own place only. Why a log of our own and not SQLite: ``docs/decisions/journal.md``.
 
-    ["sitting", {run_id, boot_id, pid, at, …}]                                      first line of a file
-    ["claim", durable, [[row, key, body_hash, stake, amount], …]]                    hashes in hex
+    ["sitting", {format, run_id, boot_id, pid, at, before, …}]                       first line of a file
+    ["claim", so_far, [[row, key, body_hash, stake, amount], …]]                     hashes in hex
     ["start", row, at]
     ["again", row, at, kind, may_be_applied]                                         an attempt that did not end the row
     ["end", row, at, outcome, reason, detail, http_status, lead_status, conversion_id, pid, redirect_url,
             latency_ms, may_be_applied]
-    ["over", at, cause, exit_code]                                                   the sitting ended in order
+    ["over", so_far, at, cause, exit_code]                                           the sitting ended in order
 
-``durable`` is how many bytes of this file were known to be on disk: damage before it is not the trace of a crash.
-Times are Unix seconds. Reading is :mod:`batchpost.history`.
+``so_far`` is [bytes of this file known to be on disk, rows claimed in it, the highest of them or -1]: damage before
+that byte is not the trace of a crash, and the rest tells which claims the damage can hide. ``before`` are the sizes of
+the files of earlier sittings. Times are Unix seconds. Reading is :mod:`batchpost.history`.
 """
 
 from __future__ import annotations
@@ -30,9 +32,12 @@ from zlib import crc32
 import orjson
 
 from batchpost.errors import JournalError
+from batchpost.files import synced
 from batchpost.model import Row, Settlement
 
-__all__ = ["DiskFile", "Journal", "LogFile", "boot_id", "create_sitting", "sitting_files"]
+__all__ = ["FORMAT", "DiskFile", "Journal", "LogFile", "boot_id", "create_sitting", "sitting_files"]
+
+FORMAT = 1  # of the records; a first record without one is of this format
 
 
 def boot_id() -> str:
@@ -83,9 +88,10 @@ class DiskFile:
 class Journal:
     """The writing side, for one sitting.
 
-    Every method but :meth:`claim` and :meth:`sync` only appends and does not wait. After a failed write or fsync the
-    journal refuses everything (JournalError): it is never retried as if nothing had happened.
-    ``run_blocking`` calls a function away from the event loop; ``clock`` gives Unix seconds, ``boot`` the machine's boot.
+    Every method but :meth:`begin`, :meth:`claim` and :meth:`sync` only appends and does not wait. After a failed write
+    or fsync the journal refuses everything (JournalError): it is never retried as if nothing had happened.
+    ``run_blocking`` calls a function away from the event loop; ``clock`` gives Unix seconds, ``boot`` the machine's
+    boot.
     """
 
     def __init__(
@@ -104,7 +110,8 @@ class Journal:
         self._name = name
         self._boot = boot
         self._held: list[bytes] = []
-        self._size = self._durable = 0
+        self._end = self._size = self._durable = 0  # bytes: recorded, handed over, on disk
+        self._claimed, self._highest = 0, -1
         self._broken: OSError | None = None
         self._syncing = Lock()
 
@@ -117,13 +124,18 @@ class Journal:
         return bool(self._held) or self._size > self._durable
 
     def begin(self, header: dict[str, Any]) -> None:
-        """The first record of a sitting."""
-        self._append(["sitting", {**header, "boot_id": self._boot(), "pid": os.getpid(), "at": self._clock()}])
+        """The first record of a sitting, on disk when it returns: nothing can be behind it without it."""
+        own = {"format": FORMAT, "boot_id": self._boot(), "pid": os.getpid(), "at": self._clock()}
+        self._append(["sitting", {**header, **own}])
+        self._sync()
+        self._durable = self._size
 
     async def claim(self, rows: Sequence[Row]) -> None:
         """Make it durable that these rows are about to be sent; returns when that is on disk."""
         entries = [[row.number, row.key.hex(), row.body_hash.hex(), row.stake.hex(), row.amount] for row in rows]
-        self._append(["claim", self._durable, entries])
+        self._append(["claim", self._so_far(), entries])
+        self._claimed += len(rows)
+        self._highest = max([self._highest, *(row.number for row in rows)])
         await self.sync()
 
     def start(self, number: int) -> None:
@@ -158,7 +170,7 @@ class Journal:
 
     def over(self, cause: str, exit_code: int) -> None:
         """The sitting ended in order."""
-        self._append(["over", self._clock(), cause, exit_code])
+        self._append(["over", self._so_far(), self._clock(), cause, exit_code])
 
     async def sync(self) -> None:
         """Return once everything recorded so far is on disk."""
@@ -170,11 +182,14 @@ class Journal:
     def close(self) -> None:
         """Put everything on disk and close the file."""
         try:
-            if self._broken is None:
+            if self._broken is None and self.dirty:
                 self.flush()
                 self._sync()
         finally:
             self._file.close()
+
+    def _so_far(self) -> list[int]:
+        return [self._durable, self._claimed, self._highest]
 
     def _append(self, record: list[Any]) -> None:
         self._hold(orjson.dumps(record))
@@ -183,7 +198,8 @@ class Journal:
     def _hold(self, text: bytes) -> None:
         if self._broken:
             self._check()
-        self._held.append(b"%08x %b\n" % (crc32(text), text))
+        self._held.append(b"%08x %b\n" % (crc32(text, self._end), text))
+        self._end += len(text) + 10
 
     def _sync(self) -> None:
         with self._syncing:  # the kernel reports a lost write once: who comes second must hear of it as well
@@ -207,12 +223,12 @@ def sitting_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("sitting-*.log"))
 
 
-def create_sitting(folder: Path) -> DiskFile:
-    """A new file for one more sitting of the run in ``folder``; the name itself is durable."""
-    file = DiskFile(folder / f"sitting-{len(sitting_files(folder)) + 1:04d}.log")
-    directory = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+def create_sitting(folder: Path, *, sync: Callable[[Path], None] = synced) -> DiskFile:
+    """A new file for one more sitting of the run in ``folder``; its name is durable, and so is all of the files before
+    it, since what they say has been acted upon. Raises OSError."""
+    earlier = sitting_files(folder)
+    for path in earlier:
+        sync(path)
+    file = DiskFile(folder / f"sitting-{len(earlier) + 1:04d}.log")
+    sync(folder)
     return file

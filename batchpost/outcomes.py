@@ -93,10 +93,13 @@ def all_outcomes(plan: Plan, route: str, repeats: pl.Expr, ends: Ends) -> Iterat
     Columns are :data:`OUTCOME_COLUMNS`, then ``number`` (the row in the whole input, from 0) and the plan's
     ``money_*``.
     """
+    # A source that was inactive is tried again: what a crash left in doubt then comes after the row's end.
+    doubtful = [number for number, row in ends.left_open.items() if row.in_doubt]
+    ended = ends.ended.filter(~pl.col("row").is_in(doubtful)) if doubtful else ends.ended
     first = 0
     for record in read_spool(plan.spool):
         decided = plan.fates.series(first, record.height)
-        settled = _slice(ends.ended, first, record.height)
+        settled = _slice(ended, first, record.height)
         frame = record.hstack(decided).join(settled, on="row", how="left", suffix="_end", maintain_order="left")
         yield _shaped(_closed(frame, repeats, ends), plan, route)
         first += record.height

@@ -99,6 +99,7 @@ REASONS = {
     "canary": "left when the canary found the job at fault",
     "under_way": "still to be sent",
     "crashed": "left when the run died",
+    "journal_damaged": "left, or without an end that can be read, as the journal was damaged",
 }
 
 

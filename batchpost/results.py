@@ -53,7 +53,7 @@ class Table(Protocol):
 
 
 class CsvTable:
-    """Rows as CSV (RFC 4180, UTF-8), formula-guarded; the header is there even without rows.
+    """Rows as CSV (RFC 4180, UTF-8), formula-guarded, names of columns too; the header is there even without rows.
 
     ``numbers`` are columns that hold nothing but our own decimals, where a minus sign is a minus sign.
     """
@@ -62,8 +62,8 @@ class CsvTable:
         self._file = file
         self._texts = [name for name in columns if name not in numbers]
         self._columns = list(columns)
-        header = pl.DataFrame(schema=dict.fromkeys(self._columns, pl.String))
-        header.write_csv(file)
+        header = pl.DataFrame([[name] for name in columns], schema=[f"{at}" for at in range(len(columns))])
+        header.select(guard_formula(pl.all())).write_csv(file, include_header=False)
 
     def write(self, frame: pl.DataFrame) -> None:
         """Append rows; all columns become text, and what is empty stays bare."""

@@ -58,7 +58,7 @@ def send_job(job: Job, settings: Settings, output: Output) -> int:
     display = _display(settings, output)
     try:
         summary = _deliver(job, settings, display, output)
-    except (Exception, KeyboardInterrupt) as error:
+    except BaseException as error:  # a panic of polars is no Exception
         display.close()
         return tell_failure(error, output, sending=display.sending, about=job.name)
     _close(job, summary, settings, output)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -11,13 +10,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from batchpost.crashed import write_crashed
-from batchpost.errors import BatchpostError, UsageError
-from batchpost.files import private_folder
-from batchpost.fold import fold_run
-from batchpost.jobfile import load_job
-from batchpost.journal import sitting_files
-from batchpost.ledger import Ledger, RunRecord
+from batchpost.errors import UsageError
+from batchpost.giveup import put_away, take_in
+from batchpost.ledger import Ledger
 from batchpost.locks import Locks, holder, is_held, remove_lock
 from batchpost.lookback import Found
 from batchpost.places import Places
@@ -39,7 +34,8 @@ class Forgotten(NamedTuple):
 def abandon(run: Found) -> str:
     """Give an unfinished run up: its journal goes into the ledger, its results are written from what it left.
 
-    Returns what was done. Raises UsageError for a finished run, Locked while it goes on, LedgerError.
+    Of a damaged journal that is what can be proved; what else may have been sent is in doubt from then on. Returns what
+    was done. Raises UsageError for a finished run, Locked while it goes on, LedgerError.
     """
     run_id, at = run.record.run_id, run.at
     with Locks(at.locks) as locks:
@@ -49,24 +45,11 @@ def abandon(run: Found) -> str:
             record = next(record for record in ledger.runs() if record.run_id == run_id)
             if not record.unfinished:
                 raise UsageError(f"{run_id} is {record.state}: there is nothing to give up")
-            fold_run(ledger, run_id, sitting_files(at.run(run_id)))
-            kept = _close_books(run, record, at)
+            taken = take_in(ledger, run, record)
             ledger.end_run(run_id, "abandoned", record.exit_code)
+        kept = put_away(at.run(run_id), taken)
         remove_lock(at.locks, f"run {run_id}")
     return f"{run_id} is given up. What it delivered stays delivered; the rest comes again with its file.{kept}"
-
-
-def _close_books(run: Found, record: RunRecord, at: Places) -> str:
-    """Results of a run that died; returns a remark where they could not be written, as then its journal stays."""
-    folder = at.run(record.run_id)
-    if record.state == "running" and (folder / "fates.bin").exists():
-        try:
-            job = load_job(Path(run.summary.get("job_file", "")))
-            write_crashed(job, record.run_id, folder, private_folder(run.folder))
-        except (BatchpostError, OSError, ValueError) as error:
-            return f" Its results could not be written ({type(error).__name__}); its journal stays in {folder}"
-    shutil.rmtree(folder, ignore_errors=True)
-    return ""
 
 
 def stop_job(

@@ -66,9 +66,9 @@ def test_a_claim_is_on_disk_before_it_returns() -> None:
     log = FakeLog()
     book = journal(log)
     book.begin({})
-    assert book.dirty
+    assert not book.dirty
     claim(book, a_row(1))
-    assert [event[0] for event in log.trace] == ["sitting", "claim", "sync"]
+    assert [event[0] for event in log.trace] == ["sitting", "sync", "claim", "sync"]
     assert log.durable == len(log.data)
     assert repr(book) == f"<Journal {len(log.data)} bytes, {len(log.data)} durable>"
 
@@ -176,17 +176,33 @@ def test_closing_puts_everything_on_disk() -> None:
     log = FakeLog()
     book = journal(log)
     book.begin({})
+    book.over("finished", 0)
     book.close()
-    assert [event[0] for event in log.trace] == ["sitting", "sync", "close"]
+    assert [event[0] for event in log.trace] == ["sitting", "sync", "over", "sync", "close"]
+
+
+def test_a_record_says_what_damage_before_it_can_hide() -> None:
+    """Bytes known to be on disk, rows claimed, the highest of them."""
+    log = FakeLog()
+    book = journal(log)
+    book.begin({})
+    first = len(log.data)
+    claim(book, a_row(4), a_row(9))
+    second = len(log.data)
+    claim(book, a_row(6))
+    book.over("finished", 0)
+    told = [event[1] for event in log.trace if event[0] in ("claim", "over")]
+    assert told == [[first, 0, -1], [second, 2, 9], [len(log.data) - len(log.data.splitlines()[-1]) - 1, 3, 9]]
 
 
 def test_a_file_that_cannot_be_synced_is_closed_all_the_same() -> None:
     log = FakeLog()
     book = journal(log)
+    book.start(1)
     log.broken = "sync"
     with pytest.raises(JournalError):
         book.close()
-    assert log.trace == [("close",)]
+    assert log.trace[-1] == ("close",)
 
 
 # -- on a real disk --------------------------------------------------------------------------------------------
@@ -202,6 +218,15 @@ def test_each_sitting_has_a_private_file_of_its_own(tmp_path: Path) -> None:
         assert path.name == f"sitting-{number:04d}.log"
         assert path.read_bytes() == b"x"
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_sitting_begins_once_all_before_it_and_its_own_name_are_on_disk(tmp_path: Path) -> None:
+    """What the files before it say has been acted upon, so a power cut must not take it back."""
+    done: list[tuple[str, int]] = []
+    for _ in range(3):
+        create_sitting(tmp_path, sync=lambda path: done.append((path.name, len(sitting_files(tmp_path))))).close()
+    first, second = "sitting-0001.log", "sitting-0002.log"
+    assert done == [(tmp_path.name, 1), (first, 1), (tmp_path.name, 2), (first, 2), (second, 2), (tmp_path.name, 3)]
 
 
 def test_a_log_file_is_never_one_that_exists_or_a_planted_link(tmp_path: Path) -> None:

@@ -45,9 +45,10 @@ def outcomes(*rows: tuple[str, str]) -> pl.DataFrame:
     return pl.DataFrame(given, schema=names)
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+49", "-5", "@x", "\tx", "'=x"])
+@pytest.mark.parametrize("cell", ["=1+1", "+49", "-5", "@x", "\tx", "'=x", " =x", "\uff1dx"])
 def test_what_a_spreadsheet_would_run_is_guarded(cell: str) -> None:
     assert csv_text(pl.DataFrame({"a": [cell]})).splitlines()[1].strip('"') == f"'{cell}"
+    assert csv_text(pl.DataFrame({cell: ["a"]})).splitlines()[0].strip('"') == f"'{cell}"
 
 
 def test_our_own_numbers_keep_their_minus_sign() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 import time
 
 import pytest
 
 from batchpost.errors import BatchpostError, CutShort, UsageError
 from batchpost.sandbox import Sandbox
+from tests.ledgers import alter
 from tests.workspaces import (
     FAST,
     Onlooker,
@@ -155,15 +155,13 @@ def test_a_ledger_that_takes_nothing_after_rows_were_sent_is_no_usage_error(
     write_csv(workspace.folder / "in.csv", sale_rows(20))
 
     def spoil(tally: object) -> None:
-        with sqlite3.connect(workspace.places.ledger) as database:
-            database.execute("ALTER TABLE contents RENAME TO gone")
+        alter(workspace.places.ledger, "ALTER TABLE contents RENAME TO gone")
 
     with pytest.raises(CutShort, match=r"ledger cannot be written.*Rows of the run .* were sent") as caught:
         workspace.run(Onlooker(on_progress=spoil))
     assert caught.value.exit_code == 4
     assert sorted(fired(server.received)) == leads(20)
-    with sqlite3.connect(workspace.places.ledger) as database:
-        database.execute("ALTER TABLE gone RENAME TO contents")
+    alter(workspace.places.ledger, "ALTER TABLE gone RENAME TO contents")
     summary = workspace.run()
     assert (summary["continued"], summary["exit_code"], len(server.received)) == (True, 0, 20)
 
@@ -220,8 +218,7 @@ def test_a_clock_that_was_set_back_costs_no_more_than_the_pause(workspace: Works
     workspace.sales()
     write_csv(workspace.folder / "in.csv", sale_rows(1))
     workspace.run()
-    with sqlite3.connect(workspace.places.ledger) as database:
-        database.execute("UPDATE runs SET finished_at = finished_at + 3600")
+    alter(workspace.places.ledger, "UPDATE runs SET finished_at = finished_at + 3600")
     write_csv(workspace.folder / "in.csv", sale_rows(2))
     assert 0.2 <= workspace.run(pause=0.2)["duration_s"] < 60
     assert len(server.received) == 2

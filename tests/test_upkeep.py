@@ -10,13 +10,14 @@ from typing import NoReturn
 import pytest
 
 from batchpost.errors import Locked, UsageError
+from batchpost.journal import sitting_files
 from batchpost.locks import Locks
 from batchpost.lookback import Found, all_runs, find_run
 from batchpost.places import Places, read_summary
 from batchpost.sandbox import Sandbox
 from batchpost.upkeep import abandon, forget, stop_job
 from batchpost.verify import differences
-from tests.workspaces import Workspace, csv, leads, sale_rows, write_csv
+from tests.workspaces import Onlooker, Workspace, csv, leads, sale_rows, write_csv
 
 DAY = 86_400.0
 
@@ -34,16 +35,21 @@ def latest(workspace: Workspace) -> Found:
 
 
 def died(workspace: Workspace, rows: int) -> Found:
-    """A run as SIGKILL leaves it: the register says running, there is a journal and no outcomes."""
-    workspace.run(limit=rows)
+    """A run as SIGKILL leaves it: the register says running, there is a journal without an end and no outcomes."""
+    kept: dict[Path, bytes] = {}
+
+    def keep(_: object) -> None:
+        for path in () if kept else (workspace.places.ledger, latest(workspace).folder / "summary.json"):
+            kept[path] = path.read_bytes()
+
+    workspace.run(Onlooker(on_progress=keep), limit=rows)
+    for path, content in kept.items():
+        path.write_bytes(content)
     run = latest(workspace)
-    with workspace.ledger() as ledger:
-        ledger.end_run(run.record.run_id, "running", None)
-        ledger._db.execute("UPDATE runs SET folded = 0")
-        ledger._db.execute("DELETE FROM events")
-        ledger._db.execute("DELETE FROM contents")
+    [journal] = sitting_files(run.at.run(run.record.run_id))
+    journal.write_bytes(b"".join(line for line in journal.read_bytes().splitlines(True) if b' ["over",' not in line))
     (run.folder / "outcomes.csv").unlink()
-    return latest(workspace)
+    return run
 
 
 # -- abandon ---------------------------------------------------------------------------------------------------------
