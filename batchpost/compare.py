@@ -1,4 +1,4 @@
-"""Comparing a plan with the ledger: what was delivered before, what is in doubt, what is older than what went out.
+"""Comparing a plan with the ledger: what was delivered before, is in doubt, was decided, is older than what went out.
 
 Decides only rows that are still to be sent. The rules are guarantee 6 of the design, told in ``docs/guarantees.md``.
 """
@@ -16,8 +16,9 @@ from batchpost.ledger import Delivered, LastUpdate, Ledger
 from batchpost.links import Order
 from batchpost.model import Outcome
 from batchpost.plan import Plan
+from batchpost.resolutions import DUE, Decided, Resolutions
 
-__all__ = ["Correction", "Position", "compare"]
+__all__ = ["Correction", "Position", "compare", "waiting_rows"]
 
 
 class Correction(NamedTuple):
@@ -49,19 +50,33 @@ def compare(
 
     ``contents`` are the content ids of the input's files, in order; ``chunk`` rows are looked up at a time.
     """
-    _same_rows(plan, ledger, contents)
+    decisions = Resolutions(ledger)
+    _same_rows(plan, ledger, contents, decisions.taken_back())
     corrections: list[Correction] = []
     # Of leads with several updates in this input: whether one of them goes out. The others need no memory.
     repeated = () if job.spec.is_event else plan.sendable.repeated_keys()
     goes_out = {plan.sendable.key(group[0]): False for group in repeated}
     for indexes in _chunks(array("I", plan.pending()), chunk):
         keys = [plan.sendable.key(index) for index in indexes]
+        decided = decisions.about(keys)
         if job.spec.is_event:
-            corrections += _events(plan, ledger.events(keys), indexes)
+            corrections += _events(plan, ledger.events(keys), decided, indexes)
         else:
-            _updates(plan, job, ledger.updates(keys), indexes, position, goes_out)
+            _updates(plan, job, ledger.updates(keys), decided, indexes, position, goes_out)
         _doubts(plan, job, ledger.doubts(keys), indexes)
+        _sent_before(plan, decided, indexes)
     return corrections
+
+
+def waiting_rows(plan: Plan, job: Job) -> Iterator[tuple[int, bytes, bytes]]:
+    """The rows that are not sent because of an open doubt: row, key, and the body that the doubt must be of, empty
+    for any (see :meth:`batchpost.resolutions.Resolutions.wait_for`)."""
+    code = plan.fates.code(Outcome.UNKNOWN, "in_doubt")
+    if code not in plan.fates.codes:
+        return
+    for index, row in enumerate(plan.sendable.rows):
+        if plan.fates.codes[row] == code:
+            yield row, plan.sendable.key(index), b"" if job.spec.is_event else plan.sendable.body(index)
 
 
 def _chunks(indexes: array[int], size: int) -> Iterator[list[int]]:
@@ -70,20 +85,30 @@ def _chunks(indexes: array[int], size: int) -> Iterator[list[int]]:
         yield chunk
 
 
-def _same_rows(plan: Plan, ledger: Ledger, contents: Sequence[bytes]) -> None:
+def _same_rows(plan: Plan, ledger: Ledger, contents: Sequence[bytes], taken_back: set[bytes]) -> None:
     """Rows of a content that were delivered before under the same job: no key is needed to know them.
 
-    An invalid row among them was delivered by a mend of it, and needs no other.
+    An invalid row among them was delivered by a mend of it, and needs no other. A row whose event was taken back since
+    is left to the rest of the comparison.
     """
+    voided = _rows_of(plan, taken_back)
     codes = plan.fates.codes
     invalid = {code for code, (outcome, _) in enumerate(plan.fates.table) if outcome == Outcome.INVALID}
     code = plan.fates.code(Outcome.ALREADY_DELIVERED, "same_row")
     first = 0
     for file, content in zip(plan.files, contents, strict=True):
         for number in _set_bits(ledger.delivered_rows(content), file.rows):
-            if codes[first + number] == SEND or codes[first + number] in invalid:
+            sends = codes[first + number] == SEND and first + number not in voided
+            if sends or codes[first + number] in invalid:
                 codes[first + number] = code
         first += file.rows
+
+
+def _rows_of(plan: Plan, keys: set[bytes]) -> set[int]:
+    """The rows to send whose operation is one of these."""
+    if not keys:
+        return set()
+    return {plan.sendable.rows[index] for index in plan.pending() if plan.sendable.key(index) in keys}
 
 
 def _set_bits(bitmap: bytes, size: int) -> Iterator[int]:
@@ -92,24 +117,32 @@ def _set_bits(bitmap: bytes, size: int) -> Iterator[int]:
             yield from (number for number in range(byte * 8, min(byte * 8 + 8, size)) if bits >> (number & 7) & 1)
 
 
-def _events(plan: Plan, delivered: dict[bytes, Delivered], indexes: list[int]) -> Iterator[Correction]:
+def _events(
+    plan: Plan, delivered: dict[bytes, Delivered], decided: dict[bytes, list[Decided]], indexes: list[int]
+) -> Iterator[Correction]:
     for index in indexes:
-        before = delivered.get(plan.sendable.key(index))
-        if before is None:
-            continue
-        row = plan.sendable.rows[index]
-        if before.stake != plan.sendable.stake(index):
+        key, row = plan.sendable.key(index), plan.sendable.rows[index]
+        about, before = decided.get(key, ()), delivered.get(key)
+        body, stake = plan.sendable.body(index), plan.sendable.stake(index)
+        if any(one.state == "voided" and (one.stake == stake or one.body == body) for one in about):
+            plan.fates.settle(row, Outcome.SKIPPED, "voided")
+        elif before is None:
+            if any(one.state == "ignored" for one in about):
+                plan.fates.settle(row, Outcome.SKIPPED, "ignored")
+        elif before.body == body:  # also where a stake is not known: version 1 of the ledger did not keep it for doubts
+            plan.fates.settle(row, Outcome.ALREADY_DELIVERED, "ledger")
+        elif before.stake != stake:
             plan.fates.settle(row, Outcome.INVALID, "conflict")
             yield Correction(row, before)
         else:
-            same = before.body == plan.sendable.body(index)
-            plan.fates.settle(row, Outcome.ALREADY_DELIVERED, "ledger" if same else "differs")
+            plan.fates.settle(row, Outcome.ALREADY_DELIVERED, "differs")
 
 
 def _updates(
     plan: Plan,
     job: Job,
     last: dict[bytes, LastUpdate],
+    decided: dict[bytes, list[Decided]],
     indexes: list[int],
     position: Position,
     goes_out: dict[bytes, bool],
@@ -123,9 +156,12 @@ def _updates(
         if _newer(before, position.of(row)):
             plan.fates.settle(row, Outcome.SKIPPED, "superseded")
             continue
-        unchanged = before.confirmed and before.body == plan.sendable.body(index)
-        if job.rows.skip_unchanged and unchanged and not goes_out.get(key):
+        same = before.body == plan.sendable.body(index) and not goes_out.get(key)
+        itself = (before.content, before.row) == (position.of(row).content, position.of(row).number)
+        if same and before.confirmed and (job.rows.skip_unchanged or itself):
             plan.fates.settle(row, Outcome.ALREADY_DELIVERED, "unchanged")
+        elif same and Decided(before.body, b"", "ignored") in decided.get(key, ()):
+            plan.fates.settle(row, Outcome.SKIPPED, "ignored")
         elif key in goes_out:
             goes_out[key] = True
 
@@ -152,3 +188,15 @@ def _doubts(plan: Plan, job: Job, doubts: dict[bytes, set[bytes]], indexes: list
             plan.fates.settle(row, Outcome.UNKNOWN, "in_doubt")
         elif same:
             plan.in_doubt.add(row)
+
+
+def _sent_before(plan: Plan, decided: dict[bytes, list[Decided]], indexes: list[int]) -> None:
+    """Of what a person said to send again, an attempt may have arrived: where the platform refuses a second one, its
+    Duplicate confirms that."""
+    if not decided:
+        return
+    for index in indexes:
+        row, body = plan.sendable.rows[index], plan.sendable.body(index)
+        if plan.fates.codes[row] == SEND and not plan.sendable.fires_again[index]:
+            if any(one.body == body and one.state in DUE for one in decided.get(plan.sendable.key(index), ())):
+                plan.in_doubt.add(row)

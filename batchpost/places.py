@@ -18,6 +18,9 @@ from batchpost.transport import Origin
 __all__ = ["Places", "open_ledger", "places", "read_summary", "summaries"]
 
 
+_WAY_OUT = "Restore it, or say --new-ledger if what was delivered before may be sent again"
+
+
 @dataclass(frozen=True, slots=True)
 class Places:
     """Folders and files of one job. ``test``: its origin is this machine, so it has a ledger of its own."""
@@ -50,18 +53,26 @@ def open_ledger(at: Places, *, must_exist: bool, new_ledger: bool, edge: Edge = 
     Raises LedgerError when it is gone, another one, or older than the results; ``new_ledger`` is the person's word
     that it may be.
     """
-    known = next((summary["ledger"] for summary in summaries(at.results, test=at.test) if "ledger" in summary), None)
-    way_out = "Restore it, or say --new-ledger if what was delivered before may be sent again"
-    if known and not new_ledger and not at.ledger.exists():
-        raise LedgerError(f"{at.ledger}: the ledger is gone, but the results in {at.results} rest on one. {way_out}")
+    known = None if new_ledger else _ledger_of_results(at)
+    if known and not at.ledger.exists():
+        raise LedgerError(f"{at.ledger}: the ledger is gone, but the results in {at.results} rest on one. {_WAY_OUT}")
     must_exist = must_exist and not new_ledger
     ledger = Ledger.open(at.ledger, must_exist=must_exist, entropy=edge.entropy, wall=edge.wall)
-    if known and not new_ledger:
-        if known["id"] != ledger.id:
-            raise LedgerError(f"{at.ledger}: this is not the ledger that the results in {at.results} name. {way_out}")
-        if known["generation"] > ledger.generation:
-            raise LedgerError(f"{at.ledger}: this ledger is older than the results in {at.results}. {way_out}")
+    if known and (wrong := _mistaken(ledger, known)):
+        ledger.close()
+        raise LedgerError(f"{at.ledger}: this {wrong.format(at.results)}. {_WAY_OUT}")
     return ledger
+
+
+def _ledger_of_results(at: Places) -> dict[str, Any] | None:
+    """What the newest results say of the ledger that they rest on."""
+    return next((summary["ledger"] for summary in summaries(at.results, test=at.test) if "ledger" in summary), None)
+
+
+def _mistaken(ledger: Ledger, known: dict[str, Any]) -> str:
+    if known["id"] != ledger.id:
+        return "is not the ledger that the results in {} name"
+    return "ledger is older than the results in {}" if known["generation"] > ledger.generation else ""
 
 
 def summaries(results: Path, *, test: bool) -> Iterator[dict[str, Any]]:

@@ -88,7 +88,7 @@ def _fold_dead(ledger: Ledger, at: Places, record: RunRecord, edge: Edge) -> boo
     if is_held(at.locks, f"run {record.run_id}"):
         return False
     files = sitting_files(at.run(record.run_id))
-    if len(files) <= record.folded:
+    if len(files) == record.folded:
         return False
     fold_run(ledger, record.run_id, files, boot=edge.boot)
     return True
@@ -137,11 +137,12 @@ def prepare(
     targets.check(plan.campaigns)
     lock_campaigns(plan.campaigns)
     inputs = tuple(file.sha256 for file in plan.files)
+    contents = [identity.content(sha, *scope) for sha in inputs]
     run = RunRecord(
         *(new_run_id(edge), 0, job.name, "running", fingerprint(job), inputs, job.route, at.test),
         *(str(at.results), edge.wall()),
+        contents=tuple(contents),
     )
-    contents = [identity.content(sha, *scope) for sha in inputs]
     links = resolve(plan.links, ledger.runs(), at.results, lambda sha: identity.content(sha, *scope))
     prepared = Prepared(
         *(job, at, ledger, targets, readers, plan, contents, identity.content("\n".join(inputs), *scope), run),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from batchpost.compare import waiting_rows
 from batchpost.crashed import write_crashed
 from batchpost.edge import WORLD, Edge
 from batchpost.errors import CutShort, InputChanged, JournalError, LedgerError, UsageError
@@ -24,6 +25,7 @@ from batchpost.locks import Locks, operation_locks, remove_lock
 from batchpost.outcomes import EndedRows, Ends
 from batchpost.places import Places, open_ledger, places, read_summary
 from batchpost.prepare import Prepared, fold_dead_runs, folding, prepare
+from batchpost.resolutions import Resolutions
 from batchpost.runsummary import Run, finished_summary, running_summary, state_of, write_summary
 from batchpost.send import Sitting, send, stopped_by
 from batchpost.summary import exit_code
@@ -95,7 +97,7 @@ def _opened(job: Job, at: Places, locks: Locks, options: Options, edge: Edge) ->
     if job.spec.is_event:
         locks.take(operation_locks(job.api.origin, (), is_event=True)[0], f"the events of {job.api.origin}")
     must_exist = job.ledger.must_exist
-    with closing(open_ledger(at, must_exist=must_exist, new_ledger=options.new_ledger)) as ledger:
+    with closing(open_ledger(at, must_exist=must_exist, new_ledger=options.new_ledger, edge=edge)) as ledger:
         fold_dead_runs(ledger, at, edge)
         clear_finished(ledger, at, job.name)
         yield ledger
@@ -104,7 +106,7 @@ def _opened(job: Job, at: Places, locks: Locks, options: Options, edge: Edge) ->
 @contextmanager
 def _spool(at: Places, job: Job) -> Iterator[Path]:
     """Where the plan is until its run has a folder of its own; whatever is still there in the end is removed."""
-    folder = private_folder(at.run(f"next-{job.name}"))
+    folder = private_folder(at.run(f"next-{job.name}"), own=2)
     try:
         yield folder / "plan.arrow"
     finally:
@@ -144,30 +146,33 @@ def _quiet_until(prepared: Prepared, pause: float) -> float:
 def _enter(prepared: Prepared) -> Run:
     """Enter the run into the register, give up the ones that do not fit any more, and lay out its folders."""
     for old in prepared.abandoned:
-        _close_books(prepared, old)
+        written = _close_books(prepared, old)
         prepared.ledger.end_run(old.run_id, "abandoned", old.exit_code)
         remove_lock(prepared.at.locks, f"run {old.run_id}")
+        if written:  # not before the register says so: without its journal the run must not be gone on with
+            shutil.rmtree(prepared.at.run(old.run_id), ignore_errors=True)
     if not prepared.continued:
         prepared.run = prepared.ledger.begin_run(prepared.run)
     run_id = prepared.run.run_id
-    folder = private_folder(prepared.at.run(run_id))
+    folder = private_folder(prepared.at.run(run_id), own=2)
     prepared.plan.spool = prepared.plan.spool.replace(folder / "plan.arrow")
     prepared.plan.save(folder)
-    results = private_folder(prepared.at.results / run_id)
+    results = private_folder(prepared.at.results / run_id, own=2)
     return Run(prepared, prepared.run, folder, results, prepared.edge.clock(), earlier=read_summary(results) or {})
 
 
-def _close_books(prepared: Prepared, old: RunRecord) -> None:
+def _close_books(prepared: Prepared, old: RunRecord) -> bool:
     """Results for a run that died and will not be continued, from what it left; not its to_fix.csv, as its input may
-    be another by now. Where what it left is damaged it stays for a person to look at: the ledger has what counts."""
+    be another by now. Where what it left is damaged it stays for a person to look at (False): the ledger has what
+    counts."""
     folder = prepared.at.run(old.run_id)
     if old.state == "running" and (folder / "fates.bin").exists():
         try:
-            results = private_folder(prepared.at.results / old.run_id)
+            results = private_folder(prepared.at.results / old.run_id, own=2)
             write_crashed(prepared.job, old.run_id, folder, results, boot=prepared.edge.boot)
         except (OSError, ValueError):
-            return
-    shutil.rmtree(folder, ignore_errors=True)
+            return False
+    return True
 
 
 @contextmanager
@@ -188,13 +193,14 @@ def _under_way(run: Run) -> Iterator[None]:
 def _sit(run: Run, options: Options, watcher: Watcher, quiet_until: float) -> dict[str, Any]:
     prepared = run.prepared
     to_send = prepared.plan.to_send
+    header = _header(prepared, [file.stat().st_size for file in sitting_files(run.folder)])
     file = prepared.edge.create_sitting(run.folder)
 
     def watch(tally: Tally) -> None:
         write_summary(run.results, running_summary(run, tally))
         watcher.progress(tally, to_send)
 
-    sitting = Sitting(_header(prepared), watch, rows=options.limit, until=options.until, quiet_until=quiet_until)
+    sitting = Sitting(header, watch, rows=options.limit, until=options.until, quiet_until=quiet_until)
     prepared.ledger.end_run(run.record.run_id, "running", None)
     try:
         run.stop, run.tally = send(prepared, file, str(run.folder), sitting)
@@ -203,11 +209,13 @@ def _sit(run: Run, options: Options, watcher: Watcher, quiet_until: float) -> di
     return _finish(run)
 
 
-def _header(prepared: Prepared) -> dict[str, object]:
+def _header(prepared: Prepared, before: list[int]) -> dict[str, object]:
+    """``before``: the sizes of the files of earlier sittings."""
     job, plan = prepared.job, prepared.plan
     rows = [file.rows for file in plan.files]
     return {
         "run_id": prepared.run.run_id,
+        "before": before,
         "job": job.name,
         "seq": prepared.run.seq,
         "is_event": job.spec.is_event,
@@ -238,6 +246,7 @@ def _finish(run: Run) -> dict[str, Any]:
     if run.stop is None:
         named = zip(prepared.plan.files, prepared.contents, strict=True)
         prepared.ledger.finish_contents([content for file, content in named if file.path not in written.unfinished])
+        Resolutions(prepared.ledger).wait_for(run_id, waiting_rows(prepared.plan, prepared.job))
     code = exit_code(written.books, *([run.stop.exit_code] if run.stop else []))
     summary = finished_summary(run, written, ended, history, code)
     write_summary(run.results, summary)

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from batchpost.batch import Fingerprint
 from batchpost.files import replaced
 from batchpost.finish import Written
 from batchpost.history import History
@@ -21,7 +22,7 @@ from batchpost.prepare import Prepared
 from batchpost.summary import Books, percentiles, plain
 from batchpost.tally import Tally
 
-__all__ = ["Run", "finished_summary", "running_summary", "state_of", "write_summary"]
+__all__ = ["Run", "finished_summary", "running_summary", "source_part", "state_of", "write_summary"]
 
 _RECENT = 2_000  # attempts whose latencies stand in the summary while a run goes on
 
@@ -88,7 +89,7 @@ def finished_summary(run: Run, written: Written, ended: pl.DataFrame, history: H
         "reasons": dict(sorted(books.reasons.items())),
         "money": books.money_part(),
         **_sending(run, run.tally, sent, sent - rows_sent, run.tally.latencies),
-        "source": _source(run, written),
+        "source": source_part(run.prepared.plan.files, written),
         "to_fix": written.to_fix,
         "corrections": written.corrections,
         "finished_at": _moment(run.prepared.edge.wall()),
@@ -148,7 +149,8 @@ def _outstanding(run: Run) -> dict[str, int]:
     return {run_id: count for run_id, count in run.prepared.ledger.open_doubts().items() if run_id in own}
 
 
-def _source(run: Run, written: Written) -> list[dict[str, Any]]:
+def source_part(files: Sequence[Fingerprint], written: Written) -> list[dict[str, Any]]:
+    """The files read, in order: ``[{path, sha256, bytes, rows, money}]``."""
     return [
         {
             "path": file.path,
@@ -157,7 +159,7 @@ def _source(run: Run, written: Written) -> list[dict[str, Any]]:
             "rows": file.rows,
             "money": {name: plain(total) for name, total in written.money_by_source.get(file.path, {}).items()},
         }
-        for file in run.prepared.plan.files
+        for file in files
     ]
 
 

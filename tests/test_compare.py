@@ -11,6 +11,7 @@ from batchpost.job import Job
 from batchpost.ledger import Delivered, Fold, LastUpdate, Ledger, RunRecord
 from batchpost.links import Order
 from batchpost.plan import Plan
+from batchpost.resolutions import Resolutions
 from tests.jobtexts import job_text, load
 
 NOW, INPUT, OTHER = 1_750_000_000.0, b"input", b"other input"
@@ -107,6 +108,14 @@ def test_a_delivered_event_is_in_doubt_no_more(events: Job) -> None:
 
 
 # -- the same content --------------------------------------------------------------------------------------------------
+
+
+def test_a_row_whose_event_was_voided_goes_out_again_whatever_its_content_says(events: Job) -> None:
+    ledger = a_ledger([("x", "A"), ("y", "B")], delivered={INPUT: b"\x03"})
+    Resolutions(ledger).void([(0, mark("x"))], "taken back", run_id="r1")
+    plan = a_plan([("x", "A"), ("y", "B")])
+    compare(plan, events, ledger, HERE, [INPUT])
+    assert reasons(plan) == ["", "same_row"]
 
 
 def test_a_row_of_a_content_that_was_delivered_before_needs_no_key(events: Job) -> None:
