@@ -1,0 +1,328 @@
+"""A history from a seed: jobs, nights of overlapping files, weather, crashes, and people who interfere."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from batchpost.errors import Locked
+from batchpost.run import Options
+from tests.jobtexts import job_text
+from tests.simulation.disk import Disk, Disks
+from tests.simulation.machine import Ended, Machine, Trip
+from tests.simulation.platform import DEDUPED, Weather
+
+__all__ = ["Case", "History", "Night", "Sat", "play"]
+
+_KINDS = {"await": 120, "append": 25, "sync": 12, "sqlite": 150, "entry": 110}  # instants of a usual sitting, by kind
+_CALM = Weather(trouble=0.0, latency=0.1)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A job of a history: its file's name, what kind of job it is, the settings that promises depend on."""
+
+    name: str
+    kind: str
+    rate: int
+    concurrency: int
+    redistributes: bool = False
+    campaign: str = ""
+
+    @property
+    def is_event(self) -> bool:
+        return self.kind in ("sales", "repeats")
+
+    @property
+    def fires_again(self) -> bool:
+        return self.kind == "repeats" or self.redistributes
+
+    def text(self) -> str:
+        """Its job file."""
+        delivery = f"rate = {self.rate}\nconcurrency = {self.concurrency}\ntimeout = 5\nmax_attempts = 4\n"
+        delivery += "max_failures = 100000\ndrain = 2"
+        tables = {"delivery": delivery, "source": f'path = "{self.name}.csv"'}
+        base = 'base_url = "http://127.0.0.1:9"\n'
+        if not self.is_event:
+            api = f'{base}campaign_id = "{self.campaign}"\nredistributes = {str(self.redistributes).lower()}'
+            fields = 'sub1 = { column = "Mark" }\n-email'
+            return job_text("update-lead", f'name = "{self.name}"', api=api, fields=fields, **tables)
+        event = DEDUPED if self.kind == "sales" else "repeat_purchase"
+        api = base + (f'server_dedupe = ["{DEDUPED}"]' if self.kind == "sales" else "")
+        fields = (
+            f'event_id = {{ value = "{event}" }}\nrevenue = {{ column = "Payout" }}\nsub1 = {{ column = "Mark" }}\n'
+        )
+        fields += 'pid = { column = "Source" }'
+        return job_text("global-event", f'name = "{self.name}"', api=api, fields=fields, **tables)
+
+    def operation(self, lead: str) -> tuple[str, ...]:
+        """What the platform knows a row of this lead by."""
+        if self.is_event:
+            return ("event", lead, DEDUPED if self.kind == "sales" else "repeat_purchase")
+        return ("update", self.campaign, lead)
+
+
+@dataclass(frozen=True)
+class Night:
+    """One job's input of one night: rows of (lead, payout, mark, source)."""
+
+    case: Case
+    number: int
+    rows: tuple[tuple[str, str, str, str], ...]
+
+    def row_of(self, mark: str, operation: tuple[str, ...]) -> int:
+        """The row (from 0) that a request was made of; -1 for none."""
+        lead = operation[-1] if operation[0] == "update" else operation[1]
+        return next((n for n, row in enumerate(self.rows) if (row[0], row[2]) == (lead, mark)), -1)
+
+    def write(self, root: Path) -> None:
+        """Put it where the job reads it."""
+        lines = ["Lead,Payout,Mark,Source", *(",".join(row) for row in self.rows)]
+        (root / f"{self.case.name}.csv").write_text("\n".join(lines) + "\n")
+
+
+@dataclass
+class Sat:
+    """A sitting that was: which night it worked at, its exit code, what broke it."""
+
+    night: Night
+    ended: Ended
+    number: int
+    crash: tuple[str, int] | None = None
+    power_cut: bool = False
+    disk_full: bool = False
+    inside: bool = False
+
+
+@dataclass
+class History:
+    """All that happened, for the oracle. ``instants`` are those passed, by kind, ``first_instants`` those of
+    the first sitting; ``complaints`` what was seen wrong on the way."""
+
+    seed: int
+    machine: Machine
+    cases: list[Case]
+    nights: list[Night] = field(default_factory=list)
+    sat: list[Sat] = field(default_factory=list)
+    instants: dict[str, int] = field(default_factory=dict)
+    first_instants: dict[str, int] = field(default_factory=dict)
+    complaints: list[str] = field(default_factory=list)
+
+    def crashes(self, *, power_cut: bool) -> int:
+        return sum(one.ended.crashed and one.power_cut == power_cut for one in self.sat)
+
+
+def play(seed: int, root: Path, disks: Disks, *, crash: tuple[str, int, bool] | None = None) -> History:
+    """Play the history of a seed in an empty folder.
+
+    ``crash`` puts one crash into the first sitting (kind, which one, whether it is a power cut) and allows no other.
+    """
+    random = Random(seed)
+    root.mkdir()
+    disk = Disk(root, Random(random.random()))
+    machine = Machine(root, Random(random.random()), disk)
+    cases = _cases(random)
+    history = History(seed, machine, cases)
+    for case in cases:
+        (root / f"{case.name}.toml").write_text(case.text())
+    disks.current = disk
+    try:
+        _Player(history, random, crash).play()
+    finally:
+        disks.current = None
+    return history
+
+
+def _cases(random: Random) -> list[Case]:
+    def one(name: str, kind: str, **more: Any) -> Case:
+        return Case(name, kind, random.choice([5, 20, 100]), random.choice([1, 3, 8]), **more)
+
+    campaign = random.choice(["cmp_a", "cmp_b"])
+    every = [
+        one("sales", "sales"),
+        one("repeats", "repeats"),
+        one("updates", "updates", campaign="cmp_a", redistributes=random.random() < 0.3),
+        one("more", "updates", campaign=campaign, redistributes=random.random() < 0.3),
+    ]
+    return sorted(random.sample(every, random.choice([1, 1, 2, 3])), key=lambda case: case.name)
+
+
+class _Player:
+    def __init__(self, history: History, random: Random, crash: tuple[str, int, bool] | None) -> None:
+        self.history, self.random = history, random
+        self.machine = history.machine
+        self.only = crash
+        self.crashes_left = 0 if crash else random.choice([0, 1, 2, 4, 6])
+        self.marks = 0
+        self.current: dict[str, Night] = {}
+
+    def play(self) -> None:
+        for number in range(1 if self.only else self.random.choice([1, 2, 3])):
+            for case in self.history.cases:
+                self._night(case, number)
+        self.crashes_left = 0
+        self._calm_down()
+
+    # -- nights ------------------------------------------------------------------------------------------------
+
+    def _night(self, case: Case, number: int) -> None:
+        night = Night(case, number, self._rows(case, number))
+        self.history.nights.append(night)
+        self.current[case.name] = night
+        night.write(self.machine.root)
+        self.machine.platform.weather = self._weather()
+        for _ in range(6):
+            sat = self._sit(night)
+            if sat.ended.code in (0, 1, 3) or self.random.random() < 0.08:
+                break  # finished, or nobody comes back to it before the next night
+            self.machine.now += self.random.choice([0.0, 0.5, 30.0, 3600.0])
+        if self.random.random() < 0.2 and not self.only:
+            self._sit(night)
+
+    def _rows(self, case: Case, number: int) -> tuple[tuple[str, str, str, str], ...]:
+        random = self.random
+        before = [row for night in self.history.nights if night.case is case for row in night.rows]
+        rows = []
+        for _ in range(random.randint(4, 24)):
+            if before and random.random() < 0.3:
+                rows.append(self._again(random.choice(before)))
+                continue
+            lead = f"{random.choice(['txn', 'txn', 'txn', 'ghost'])}_{random.randrange(60 if case.is_event else 12)}"
+            self.marks += 1
+            source = "off" if random.random() < 0.1 else "organic"
+            rows.append((lead, f"{random.randint(1, 90)}.50", f"m{self.marks}", source))
+        if case.is_event:  # a second row of an operation is told apart by its mark: a contradiction
+            seen: set[str] = set()
+            rows = [row for row in rows if random.random() < 0.1 or not (row[0] in seen or seen.add(row[0]))]
+        return tuple({(row[0], row[2]): row for row in rows}.values())
+
+    def _again(self, row: tuple[str, str, str, str]) -> tuple[str, str, str, str]:
+        """A row of an earlier night: the same, or with other money, or with another mark."""
+        lead, payout, mark, source = row
+        change = self.random.random()
+        if change < 0.2:
+            return (lead, "91.00", mark, source)
+        self.marks += 1
+        return (lead, payout, f"m{self.marks}" if change < 0.4 else mark, source)
+
+    def _weather(self) -> Weather:
+        random = self.random
+        return Weather(
+            trouble=random.choice([0.0, 0.0, 0.1, 0.3, 0.6]),
+            latency=random.choice([0.05, 0.3, 2.0, 7.0]),
+            after=random.choice([0.0, 0.5, 1.0]),
+            ghosts_known=random.random() < 0.5,
+            sources_active=random.random() < 0.7,
+        )
+
+    # -- sittings ----------------------------------------------------------------------------------------------
+
+    def _sit(self, night: Night) -> Sat:
+        trip = self._trip(night)
+        sat = Sat(night, Ended(), self.machine.sittings + 1)
+        self._plan_trouble(sat)
+        if not self.only and self.random.random() < 0.15:
+            self._plan_visitor(night)
+        sat.ended = self.machine.sit(trip)
+        self._close(sat)
+        return sat
+
+    def _trip(self, night: Night) -> Trip:
+        random = self.random
+        free = not self.only
+        options = Options(
+            limit=random.randint(1, 6) if free and random.random() < 0.1 else float("inf"),
+            new_run=free and random.random() < 0.05,
+        )
+        term = random.uniform(0.0, 5.0) if free and random.random() < 0.1 else None
+        return Trip(night.case.name, night.row_of, options, term)
+
+    def _plan_trouble(self, sat: Sat) -> None:
+        disk, random = self.machine.disk, self.random
+        if self.only:
+            if not self.history.sat:
+                *sat.crash, sat.power_cut = self.only
+                sat.crash = tuple(sat.crash)
+        elif self.crashes_left and random.random() < 0.7:
+            self.crashes_left -= 1
+            kind = random.choice(list(_KINDS))
+            sat.crash = (kind, random.randint(1, _KINDS[kind]))
+            sat.power_cut = random.random() < 0.5
+        elif random.random() < 0.04:
+            disk.full = random.randint(1, 60)
+            sat.disk_full = True
+        disk.crash, disk.power_cut = sat.crash, sat.power_cut
+
+    def _plan_visitor(self, night: Night) -> None:
+        """Once, while a request is under way, another job (or the same one) is started."""
+        other = self.random.choice([one for one in self.current.values()])
+        left = [self.random.randint(1, 8)]
+
+        def meanwhile() -> None:
+            left[0] -= 1
+            if left[0] == 0:
+                self._visit(night, other)
+
+        self.machine.platform.meanwhile = meanwhile
+
+    def _visit(self, night: Night, other: Night) -> None:
+        before = len(self.machine.platform.attempts)
+        sat = Sat(other, Ended(), self.machine.sittings + 1, inside=True)
+        sat.ended = self.machine.sit_inside(Trip(other.case.name, other.row_of))
+        if _clash(night.case, other.case) and not sat.ended.crashed:
+            locked = isinstance(sat.ended.error, Locked) and len(self.machine.platform.attempts) == before
+            if not locked:
+                self.history.complaints.append(f"{other.case.name} ran beside {night.case.name}")
+        self.history.sat.append(sat)
+
+    def _close(self, sat: Sat) -> None:
+        history, disk = self.history, self.machine.disk
+        self.machine.platform.meanwhile = lambda: None
+        history.first_instants = history.first_instants or dict(disk.instants)
+        for kind, count in disk.instants.items():
+            history.instants[kind] = history.instants.get(kind, 0) + count
+        sat.power_cut = sat.power_cut and sat.ended.crashed
+        history.sat.append(sat)
+        if sat.ended.crashed:
+            self.machine.start_again()
+        else:
+            disk.power_cut = False
+            disk.restart()
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def _calm_down(self) -> None:
+        """Nothing goes wrong any more: every job must come to its end, and then have nothing left to send."""
+        self.machine.platform.weather = _CALM
+        for night in self.current.values():
+            codes = [self._calmly(night).code for _ in range(2)]
+            if not {*codes} <= {0, 1, 3}:
+                self.history.complaints.append(f"{night.case.name} does not come to its end: {codes}")
+            before = len(self.machine.platform.attempts)
+            again = self._calmly(night)
+            settled = {"delivered", "already_delivered", "skipped", "unknown"}
+            sent = len(self.machine.platform.attempts) - before
+            left = sum(n for name, n in again.summary.get("rows", {}).items() if name not in {*settled, "read"})
+            if sent > left:
+                self.history.complaints.append(
+                    f"{night.case.name}: {sent} requests of a finished job, {left} rows left"
+                )
+
+    def _calmly(self, night: Night) -> Ended:
+        sat = Sat(night, Ended(), self.machine.sittings + 1)
+        sat.ended = self.machine.sit(Trip(night.case.name, night.row_of))
+        self._close(sat)
+        return sat.ended
+
+
+def _clash(one: Case, other: Case) -> bool:
+    """Whether the two could touch the same operations (guarantee 9)."""
+    return one.is_event and other.is_event if one.is_event or other.is_event else one.campaign == other.campaign
+
+
+def clean(root: Path) -> None:
+    """Remove what a history left."""
+    shutil.rmtree(root, ignore_errors=True)
