@@ -12,10 +12,13 @@ INSTALL_PROJECT := $(PIP) install --quiet --no-deps --no-build-isolation --edita
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format bench lock clean
+.PHONY: help demo test check format simulate mutations crash bench lock clean
+
+SEEDS ?= 2000
+KILLS ?= 100
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.run  ## the sample jobs against the sandbox, twice: the second time nothing is sent
 	@$(BIN)/python tools/demo.py
@@ -34,6 +37,15 @@ check: $(VENV)/.dev  ## lint, format, types, import rules, lock files
 format: $(VENV)/.dev  ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+simulate: $(VENV)/.dev  ## whole nights in virtual time, crashes and faults included (SEEDS=2000); see docs/testing.md
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+mutations: $(VENV)/.dev  ## break the code on purpose, one place at a time: each break must be noticed
+	@$(BIN)/python -m tests.simulation.mutations
+
+crash: $(VENV)/.dev  ## kill real runs of 20,000 rows against the sandbox (KILLS=100 for each kind of job)
+	@$(BIN)/python -m tests.crash --kills $(KILLS)
 
 bench: $(VENV)/.dev  ## measure; see docs/benchmarks.md
 	$(BIN)/python bench/post.py

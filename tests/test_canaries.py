@@ -252,7 +252,7 @@ def test_a_reply_that_stops_the_run_is_told_in_our_own_words(place: Place, statu
 
 def test_every_fault_of_the_sandbox_leaves_nothing_behind(place: Place) -> None:
     often = ("drop", "reset", "half", "error", "lock", "garbage")
-    faults = [*(f"{name}=0.03" for name in often), "unavailable=0.01", "slow=0.05:5ms", "limit=70"]
+    faults = [*(f"{name}=0.05" for name in often), "unavailable=0.01", "slow=0.05:5ms", "limit=30"]
     given = ("--port", "0", "--accept-any", "--fault", ",".join(faults))
     place.rows(90)
     with started("sandbox", *given, cwd=place.folder, env=place.environ) as process:

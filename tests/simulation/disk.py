@@ -1,8 +1,9 @@
 """A disk that dies: every write, sync, rename and removal under one folder is an instant at which the machine may stop.
 
 What a process handed over survives its death. What was not synced may not survive a power cut: unsynced writes of
-journals and of the ledger are lost, torn in 512-byte sectors or kept, each for itself, and directory entries made since
-the last sync of anything are undone from the last one back, as a file system with an ordered journal does.
+journals and of the ledger are lost, torn in 512-byte sectors or kept, each for itself; any other file that was not
+synced is cut off or has zeros in it; and directory entries made since the last sync of anything are undone from the
+last one back, as a file system with an ordered journal does.
 """
 
 from __future__ import annotations
@@ -90,6 +91,7 @@ class Disk:
         self.claims = Claims()
         self.wall: Callable[[], float] = lambda: 0.0
         self._tracked: dict[Path, Tracked] = {}
+        self._unsynced: set[Path] = set()
         self._undo: list[Callable[[Path], None]] = []
         self._image = root.with_name(f"{root.name}-found")
         self._busy = False
@@ -120,14 +122,23 @@ class Disk:
         self._busy = True
         shutil.copytree(self.root, self._image, symlinks=True)
         if self.power_cut:
-            for path, tracked in self._tracked.items():
-                found = self._in_image(path)
-                if tracked.pending and found.exists():
-                    found.write_bytes(tracked.after_a_power_cut(self.random))
-            for undo in self._undo[self.random.randint(0, len(self._undo)) :][::-1]:
-                undo(self._image)
+            self._cut_power()
         self._busy = False
         self.on_death()
+
+    def _cut_power(self) -> None:
+        for path, tracked in self._tracked.items():
+            found = self._in_image(path)
+            if tracked.pending and found.exists():
+                found.write_bytes(tracked.after_a_power_cut(self.random))
+        for path in sorted(self._unsynced - self._tracked.keys()):
+            found = self._in_image(path)
+            if found.is_file():
+                content = found.read_bytes()
+                kept = content[: self.random.randint(0, len(content))]
+                found.write_bytes(kept + bytes(len(content) - len(kept) if self.random.random() < 0.3 else 0))
+        for undo in self._undo[self.random.randint(0, len(self._undo)) :][::-1]:
+            undo(self._image)
 
     def restart(self) -> None:
         """The disk as it is found; a new process, or a new boot."""
@@ -140,6 +151,11 @@ class Disk:
         self.instants.clear()
         self.claims.forget()
         self._tracked.clear()
+        self.settle()
+
+    def settle(self) -> None:
+        """All that is there now has been for long."""
+        self._unsynced.clear()
         self._undo.clear()
 
     def _in_image(self, path: Path) -> Path:
@@ -164,9 +180,11 @@ class Disk:
         self.full -= 1
         return self.full > 0
 
-    def synced(self) -> None:
+    def synced(self, path: Path | None = None) -> None:
         """Something was synced: with an ordered journal every directory entry made before it is on disk, too."""
         self._undo.clear()
+        if path:
+            self._unsynced.discard(path)
 
     def holds(self, path: object) -> bool:
         """Whether a path is on this disk, and it is not the simulation itself that is at it."""
@@ -179,13 +197,18 @@ class Disk:
         path = Path(str(args[0]))
         self.instant("entry")
         if event == "open":
+            self._unsynced.add(path)
             if not path.exists():
                 self._undo.append(lambda image: _remove(image / path.relative_to(self.root)))
         elif event in ("os.mkdir", "os.link"):
             made = Path(str(args[1])) if event == "os.link" else path
             self._undo.append(lambda image: _remove(image / made.relative_to(self.root)))
         elif event == "os.rename":
-            self._undo.append(_Renamed(self.root, path, Path(str(args[1]))))
+            target = Path(str(args[1]))
+            self._undo.append(_Renamed(self.root, path, target))
+            self._unsynced.discard(target)
+            if path in self._unsynced:
+                self._unsynced ^= {path, target}
         elif path.exists():
             self._undo.append(_Removed(self.root, path))
 
@@ -353,7 +376,7 @@ class Disks:
         path = Path(f"/proc/self/fd/{descriptor}").readlink()
         if disk := self.of(str(path)) or (self.current if path == getattr(self.current, "root", None) else None):
             disk.instant("entry")
-            disk.synced()
+            disk.synced(path)
 
 
 def _named(path: object, folder: object) -> object:

@@ -1,92 +1,34 @@
-"""A history from a seed: jobs, nights of overlapping files, weather, crashes, and people who interfere."""
+"""A history from a seed: nights of overlapping files, weather, crashes, other jobs, and a person in between."""
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+from csv import reader
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from batchpost.errors import Locked
+from batchpost.records import OF_A_ROW, read_lines
+from batchpost.retry import retry_rows
 from batchpost.run import Options
-from tests.jobtexts import job_text
+from tests.simulation.cases import Case, Night
 from tests.simulation.disk import Disk, Disks
 from tests.simulation.machine import Ended, Machine, Trip
-from tests.simulation.platform import DEDUPED, Weather
+from tests.simulation.person import Person
+from tests.simulation.platform import Weather
 
-__all__ = ["Case", "History", "Night", "Sat", "play"]
+__all__ = ["History", "Sat", "clean", "play"]
 
 _KINDS = {"await": 120, "append": 25, "sync": 12, "sqlite": 150, "entry": 110}  # instants of a usual sitting, by kind
 _CALM = Weather(trouble=0.0, latency=0.1)
 
 
-@dataclass(frozen=True)
-class Case:
-    """A job of a history: its file's name, what kind of job it is, the settings that promises depend on."""
-
-    name: str
-    kind: str
-    rate: int
-    concurrency: int
-    redistributes: bool = False
-    campaign: str = ""
-
-    @property
-    def is_event(self) -> bool:
-        return self.kind in ("sales", "repeats")
-
-    @property
-    def fires_again(self) -> bool:
-        return self.kind == "repeats" or self.redistributes
-
-    def text(self) -> str:
-        """Its job file."""
-        delivery = f"rate = {self.rate}\nconcurrency = {self.concurrency}\ntimeout = 5\nmax_attempts = 4\n"
-        delivery += "max_failures = 100000\ndrain = 2"
-        tables = {"delivery": delivery, "source": f'path = "{self.name}.csv"'}
-        base = 'base_url = "http://127.0.0.1:9"\n'
-        if not self.is_event:
-            api = f'{base}campaign_id = "{self.campaign}"\nredistributes = {str(self.redistributes).lower()}'
-            fields = 'sub1 = { column = "Mark" }\n-email'
-            return job_text("update-lead", f'name = "{self.name}"', api=api, fields=fields, **tables)
-        event = DEDUPED if self.kind == "sales" else "repeat_purchase"
-        api = base + (f'server_dedupe = ["{DEDUPED}"]' if self.kind == "sales" else "")
-        fields = (
-            f'event_id = {{ value = "{event}" }}\nrevenue = {{ column = "Payout" }}\nsub1 = {{ column = "Mark" }}\n'
-        )
-        fields += 'pid = { column = "Source" }'
-        return job_text("global-event", f'name = "{self.name}"', api=api, fields=fields, **tables)
-
-    def operation(self, lead: str) -> tuple[str, ...]:
-        """What the platform knows a row of this lead by."""
-        if self.is_event:
-            return ("event", lead, DEDUPED if self.kind == "sales" else "repeat_purchase")
-        return ("update", self.campaign, lead)
-
-
-@dataclass(frozen=True)
-class Night:
-    """One job's input of one night: rows of (lead, payout, mark, source)."""
-
-    case: Case
-    number: int
-    rows: tuple[tuple[str, str, str, str], ...]
-
-    def row_of(self, mark: str, operation: tuple[str, ...]) -> int:
-        """The row (from 0) that a request was made of; -1 for none."""
-        lead = operation[-1] if operation[0] == "update" else operation[1]
-        return next((n for n, row in enumerate(self.rows) if (row[0], row[2]) == (lead, mark)), -1)
-
-    def write(self, root: Path) -> None:
-        """Put it where the job reads it."""
-        lines = ["Lead,Payout,Mark,Source", *(",".join(row) for row in self.rows)]
-        (root / f"{self.case.name}.csv").write_text("\n".join(lines) + "\n")
-
-
 @dataclass
 class Sat:
-    """A sitting that was: which night it worked at, its exit code, what broke it."""
+    """A sitting that was: which night it worked at, its exit code, what broke it; ``of``: the run whose rows it tried
+    again."""
 
     night: Night
     ended: Ended
@@ -95,6 +37,7 @@ class Sat:
     power_cut: bool = False
     disk_full: bool = False
     inside: bool = False
+    of: str | None = None
 
 
 @dataclass
@@ -110,6 +53,7 @@ class History:
     instants: dict[str, int] = field(default_factory=dict)
     first_instants: dict[str, int] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
+    decisions: int = 0
 
     def crashes(self, *, power_cut: bool) -> int:
         return sum(one.ended.crashed and one.power_cut == power_cut for one in self.sat)
@@ -173,13 +117,18 @@ class _Player:
         self.history.nights.append(night)
         self.current[case.name] = night
         night.write(self.machine.root)
+        self.machine.disk.settle()
         self.machine.platform.weather = self._weather()
         for _ in range(6):
             sat = self._sit(night)
             if sat.ended.code in (0, 1, 3) or self.random.random() < 0.08:
                 break  # finished, or nobody comes back to it before the next night
             self.machine.now += self.random.choice([0.0, 0.5, 30.0, 3600.0])
-        if self.random.random() < 0.2 and not self.only:
+        if self.random.random() < 0.3 and not self.only:
+            self._try_again(sat)
+        if self.random.random() < 0.5 and not self.only and sat.ended.summary.get("state") == "finished":
+            self.history.decisions += Person(self.machine, self.random).look_at(night, self.machine.run_of[sat.number])
+        if self.random.random() < 0.3 and not self.only:
             self._sit(night)
 
     def _rows(self, case: Case, number: int) -> tuple[tuple[str, str, str, str], ...]:
@@ -221,14 +170,36 @@ class _Player:
     # -- sittings ----------------------------------------------------------------------------------------------
 
     def _sit(self, night: Night) -> Sat:
-        trip = self._trip(night)
         sat = Sat(night, Ended(), self.machine.sittings + 1)
+        self._do(sat, self._trip(night))
+        return sat
+
+    def _do(self, sat: Sat, trip: Trip) -> None:
         self._plan_trouble(sat)
         if not self.only and self.random.random() < 0.15:
-            self._plan_visitor(night)
+            self._plan_visitor(sat.night)
         sat.ended = self.machine.sit(trip)
         self._close(sat)
-        return sat
+
+    def _try_again(self, before: Sat) -> None:
+        """``retry`` of a run that is finished, as often as it takes to get it to its end."""
+        if before.ended.summary.get("state") != "finished":
+            return
+        night, run_id = before.night, self.machine.run_of[before.number]
+        results = self.machine.root / "results" / night.case.name / run_id
+        job = self.machine.job(night.case.name)
+        path, rows = retry_rows(job, results, before.ended.summary, {"failed", "rejected", "not_attempted"})
+        if not rows:
+            return
+        again = replace(night, rows=tuple(tuple(row[:4]) for row in reader(path.read_text().splitlines()[1:])))
+        for _ in range(3):
+            sat = Sat(night, Ended(), self.machine.sittings + 1, of=run_id)
+            trip = Trip(
+                night.case.name, night.number, again.row_of, night.row_of, Options(retry=True), source=(str(path),)
+            )
+            self._do(sat, trip)
+            if sat.ended.code in (0, 1, 3):
+                break
 
     def _trip(self, night: Night) -> Trip:
         random = self.random
@@ -238,7 +209,7 @@ class _Player:
             new_run=free and random.random() < 0.05,
         )
         term = random.uniform(0.0, 5.0) if free and random.random() < 0.1 else None
-        return Trip(night.case.name, night.row_of, options, term)
+        return _trip_of(night, options=options, term_after=term)
 
     def _plan_trouble(self, sat: Sat) -> None:
         disk, random = self.machine.disk, self.random
@@ -258,7 +229,7 @@ class _Player:
 
     def _plan_visitor(self, night: Night) -> None:
         """Once, while a request is under way, another job (or the same one) is started."""
-        other = self.random.choice([one for one in self.current.values()])
+        other = self.random.choice(list(self.current.values()))
         left = [self.random.randint(1, 8)]
 
         def meanwhile() -> None:
@@ -271,7 +242,9 @@ class _Player:
     def _visit(self, night: Night, other: Night) -> None:
         before = len(self.machine.platform.attempts)
         sat = Sat(other, Ended(), self.machine.sittings + 1, inside=True)
-        sat.ended = self.machine.sit_inside(Trip(other.case.name, other.row_of))
+        sat.disk_full = self.machine.disk.full is not None
+        sat.ended = self.machine.sit_inside(_trip_of(other))
+        sat.power_cut = sat.ended.crashed and self.machine.disk.power_cut
         if _clash(night.case, other.case) and not sat.ended.crashed:
             locked = isinstance(sat.ended.error, Locked) and len(self.machine.platform.attempts) == before
             if not locked:
@@ -288,9 +261,22 @@ class _Player:
         history.sat.append(sat)
         if sat.ended.crashed:
             self.machine.start_again()
+            if not sat.power_cut and len(left := self._left_open(sat)) > sat.night.case.concurrency:
+                history.complaints.append(
+                    f"a kill left {len(left)} rows of {sat.night.case.name} with a start and no end"
+                )
         else:
             disk.power_cut = False
             disk.restart()
+
+    def _left_open(self, sat: Sat) -> set[int]:
+        """The rows that the journal of a sitting says were started, and not how that ended."""
+        files = sorted(self.machine.root.rglob(f"{self.machine.run_of.get(sat.number)}/sitting-*.log"))
+        left: set[int] = set()
+        for line in read_lines(files[-1]) if files else ():
+            if line.record and line.record[0] in OF_A_ROW:
+                left = left | {line.record[1]} if line.record[0] == "start" else left - {line.record[1]}
+        return left
 
     # -- the end -----------------------------------------------------------------------------------------------
 
@@ -313,9 +299,14 @@ class _Player:
 
     def _calmly(self, night: Night) -> Ended:
         sat = Sat(night, Ended(), self.machine.sittings + 1)
-        sat.ended = self.machine.sit(Trip(night.case.name, night.row_of))
+        sat.ended = self.machine.sit(_trip_of(night))
         self._close(sat)
         return sat.ended
+
+
+def _trip_of(night: Night, **more: Any) -> Trip:
+    """A sitting at a night's own input."""
+    return Trip(night.case.name, night.number, night.row_of, night.row_of, **more)
 
 
 def _clash(one: Case, other: Case) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from threading import Thread
+from threading import Thread, get_ident
 from typing import Any
 
 import anyio
@@ -16,16 +16,19 @@ from trio.testing import MockClock
 
 from batchpost.edge import Edge
 from batchpost.errors import BatchpostError
+from batchpost.job import Job
 from batchpost.jobfile import load_job
 from batchpost.model import Stop
 from batchpost.run import Options, run_job
 from tests.simulation.disk import Crash, Disk, SimulatedLog
 from tests.simulation.platform import Platform, Visit
 
-__all__ = ["ENVIRON", "Ended", "Machine", "Quiet", "Trip"]
+__all__ = ["ENVIRON", "LEDGER", "Ended", "Machine", "Quiet", "Trip"]
 
 ENVIRON = {"ORG": "org_sandbox", "TOKEN": "sandbox-token"}
+LEDGER = ".batchpost/ledger-test.db"
 WALL = 1_750_000_000.0  # Unix seconds at virtual time 0
+_AS_USUAL = Options()
 _LONGEST = 48 * 3600.0  # virtual seconds after which a sitting hangs
 
 
@@ -66,17 +69,22 @@ class _Instants(trio.abc.Instrument):
 
 @dataclass
 class Trip:
-    """What is particular to one sitting: the file of its job, the row that a mark and an operation are of, what the
-    command line says, and when SIGTERM comes (virtual seconds after its start)."""
+    """What is particular to one sitting: the file of its job, the number of its night, the row of its input that a mark
+    and an operation are of, where that row stands in the night's input, what the command line says, when SIGTERM comes
+    (virtual seconds after its start), and the input if it is not the job's."""
 
     job: str
+    night: int
     number_of: Callable[[str, tuple[str, ...]], int]
-    options: Options = Options()
+    place_of: Callable[[str, tuple[str, ...]], int]
+    options: Options = _AS_USUAL
     term_after: float | None = None
+    source: tuple[str, ...] = ()
 
 
 class Machine:
-    """Runs sittings one after the other, or one inside another. Everything random comes from ``random``."""
+    """Runs sittings one after the other, or one inside another. Everything random comes from ``random``. ``run_of`` and
+    ``night_of`` tell each sitting's run, and its job and night."""
 
     def __init__(self, root: Path, random: Random, disk: Disk) -> None:
         self.root, self.random, self.disk = root, random, disk
@@ -86,26 +94,29 @@ class Machine:
         self.sittings = 0
         disk.wall = lambda: WALL + self.now
         self.run_of: dict[int, str] = {}
-        self._scopes: list[anyio.CancelScope] = []
+        self.night_of: dict[int, tuple[str, int]] = {}
+        self._scopes: list[tuple[int, anyio.CancelScope]] = []
         disk.on_death = self._cancel
 
     def sit(self, trip: Trip) -> Ended:
         """One sitting of a job, to its end or the machine's."""
         self.sittings += 1
+        self.night_of[self.sittings] = (trip.job, trip.night)
         clock = MockClock(autojump_threshold=0)
         clock.jump(self.now)
-        job = load_job(self.root / f"{trip.job}.toml", workspace=self.root)
+        job = self.job(trip.job, trip.source)
         try:
             ended = Ended(run_job(job, trip.options, ENVIRON, Quiet(), self._edge(trip, clock)))
         except Crash:
             ended = Ended(crashed=True)
         except BatchpostError as error:
-            if self.disk.dead:
-                ended = Ended(crashed=True)
-            else:
-                ended = Ended(error=error)
+            ended = Ended(error=error)
         self.now = max(self.now, clock.current_time())
         return Ended(crashed=True) if self.disk.dead else ended
+
+    def job(self, name: str, source: tuple[str, ...] = ()) -> Job:
+        """A job by its file's name, with another input if one is given."""
+        return load_job(self.root / f"{name}.toml", workspace=self.root, source=source)
 
     def sit_inside(self, trip: Trip) -> Ended:
         """One sitting while another one stands still in the middle of its own."""
@@ -120,13 +131,13 @@ class Machine:
         if self.disk.power_cut:
             self.boots += 1
         self.disk.restart()
-        self.now += self.random.uniform(0.0, 100.0)
+        self.now += self.random.choice([0.0, 0.3, 1.0, self.random.uniform(0.0, 100.0)])
 
     # -- the edge ----------------------------------------------------------------------------------------------
 
     def _edge(self, trip: Trip, clock: MockClock) -> Edge:
         random = Random(self.random.random())
-        visit = Visit(self.platform, self.disk, random, trip.job, self.sittings, trip.number_of)
+        visit = Visit(self.platform, self.disk, random, trip.job, self.sittings, trip.number_of, trip.place_of)
 
         def wall() -> float:
             self.now = max(self.now, clock.current_time())
@@ -165,7 +176,7 @@ class Machine:
     def _run(self, main: Callable[[], Awaitable[Any]], clock: MockClock, random: Random) -> Any:
         async def mortal() -> Any:
             with anyio.CancelScope() as scope, anyio.fail_after(_LONGEST):
-                self._scopes.append(scope)
+                self._scopes.append((get_ident(), scope))
                 return await main()
 
         # Trio shuffles its tasks on purpose; this makes the shuffling part of the seed.
@@ -185,6 +196,7 @@ class Machine:
         return result
 
     def _cancel(self) -> None:
-        """The machine died between two steps of its tasks: none of them takes another one."""
-        if self._scopes:
-            self._scopes[-1].cancel()
+        """The machine died between two steps of its tasks: none of them takes another one. The loop that another one
+        is a visitor of stands still, and finds the machine dead when it goes on."""
+        if self._scopes and self._scopes[-1][0] == get_ident():
+            self._scopes[-1][1].cancel()

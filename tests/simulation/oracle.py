@@ -17,14 +17,15 @@ import polars as pl
 from batchpost.errors import CutShort, LedgerError, Locked
 from batchpost.ledger import Ledger, RunRecord
 from batchpost.verify import differences
-from tests.simulation.history import Case, History, Sat
+from tests.simulation.cases import Case
+from tests.simulation.history import History, Sat
+from tests.simulation.machine import LEDGER
 from tests.simulation.platform import Attempt
 
 __all__ = ["broken_promises"]
 
 _DELIVERED = {"delivered", "already_delivered"}
 _EDGE = 1e-6
-_LEDGER = ".batchpost/ledger-test.db"
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,14 @@ def broken_promises(history: History) -> list[str]:
     return [
         *history.complaints,
         *(f"sent without a claim on disk: {what}" for what in history.machine.platform.unclaimed),
+        *(["two requests at once on one connection"] if history.machine.platform.shared else []),
         *_ends(history),
         *_once(history, runs),
         *_books(history, runs),
         *_order(history, runs),
         *_rate(history),
+        *_pauses(history),
+        *_lost(history, runs),
         *_bounds(history, runs),
     ]
 
@@ -60,7 +64,7 @@ def broken_promises(history: History) -> list[str]:
 def _runs(history: History) -> Iterator[Run]:
     root = history.machine.root
     cases = {case.name: case for case in history.cases}
-    with closing(Ledger.open(root / _LEDGER, must_exist=True)) as ledger:
+    with closing(Ledger.open(root / LEDGER, must_exist=True)) as ledger:
         records = ledger.runs()
     for record in records:
         folder = root / "results" / record.job / record.run_id
@@ -77,7 +81,7 @@ def _ends(history: History) -> Iterator[str]:
     """Every sitting ends in order, or says in our own words why not, with the exit code of the contract."""
     for sat in history.sat:
         error = sat.ended.error
-        expected = (CutShort, LedgerError) if sat.disk_full else Locked if sat.inside else ()
+        expected = (*((CutShort, LedgerError) if sat.disk_full else ()), *([Locked] if sat.inside else []))
         if error is not None and not isinstance(error, expected):
             yield f"sitting {sat.number} of {sat.night.case.name}: {type(error).__name__}: {error}"
         if sat.ended.summary:
@@ -97,17 +101,18 @@ def _code(sat: Sat) -> Iterator[str]:
 
 def _once(history: History, runs: list[Run]) -> Iterator[str]:
     """An event that is told delivered has exactly one side effect, an unknown one at most one, any other none."""
-    effects = history.machine.platform.effects
+    effects, voids = history.machine.platform.effects, history.machine.platform.voids
     told: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for run in runs:
         for operation, outcome, reason in run.operations():
             told[operation].add(outcome)
             if outcome in _DELIVERED and not effects[operation]:
                 yield f"{run.record.run_id}: {operation} is {outcome}: {reason}, but nothing had an effect"
-            if outcome == "delivered" and operation[0] == "event" and effects[operation] != 1:
+            once = range(1, 2 + voids[operation])
+            if outcome == "delivered" and operation[0] == "event" and effects[operation] not in once:
                 yield f"{operation} is delivered and fired {effects[operation]} times"
     for operation, count in effects.items():
-        if operation[0] == "event" and count > 1:
+        if operation[0] == "event" and count > 1 + voids[operation]:
             yield f"{operation} fired {count} times"
         harmless = {"failed", "not_attempted"} if operation[0] == "update" else set()
         if not told[operation] & {*_DELIVERED, "unknown", *harmless}:
@@ -156,7 +161,8 @@ def _order(history: History, runs: list[Run]) -> Iterator[str]:
             continue
         night = sat[arrival.sitting].night
         content = (night.case.name, night.number)
-        place = (content, seq[history.machine.run_of[arrival.sitting]], arrival.row)
+        run_id = sat[arrival.sitting].of or history.machine.run_of[arrival.sitting]
+        place = (content, seq[run_id], arrival.row)
         before = last.get(arrival.operation)
         last[arrival.operation] = place
         if before and (before[1] > place[1] or (before[0] == content and before[2] > place[2])):
@@ -176,6 +182,33 @@ def _rate(history: History) -> Iterator[str]:
             if beyond - first < 1 - _EDGE:
                 yield f"{job}: more than {rate} requests within a second, at {first:.3f}"
                 break
+
+
+def _pauses(history: History) -> Iterator[str]:
+    """Nothing starts in a sitting while a ``Retry-After`` that it was told lasts."""
+    starts: dict[int, list[float]] = defaultdict(list)
+    for attempt in history.machine.platform.attempts:
+        starts[attempt.sitting].append(attempt.at)
+    for pause in history.machine.platform.pauses:
+        until = pause.at + pause.seconds - _EDGE
+        if early := [at for at in starts[pause.sitting] if pause.at < at < until]:
+            yield f"sitting {pause.sitting}: told at {pause.at:.3f} to wait {pause.seconds} s, sent at {early[0]:.3f}"
+
+
+def _lost(history: History, runs: list[Run]) -> Iterator[str]:
+    """Every row of a finished run's input is told once, in its order; what the last nights had is all seen to."""
+    night_of = {history.machine.run_of.get(sat.number): sat.night for sat in history.sat if sat.of is None}
+    last = {run.case.name: run for run in runs if run.summary.get("state") == "finished"}
+    for run in runs:
+        night = night_of.get(run.record.run_id)
+        told = run.outcomes["transaction_id"].to_list()
+        if night and run.summary.get("state") == "finished" and told != [row[0] for row in night.rows]:
+            yield f"{run.record.run_id}: {len(told)} rows are told, and {len(night.rows)} were in its input"
+    for run in last.values():
+        if left := {
+            name: run.summary["rows"][name] for name in ("failed", "not_attempted") if run.summary["rows"][name]
+        }:
+            yield f"{run.record.run_id}: in the end all is calm, and {left} is left"
 
 
 def _bounds(history: History, runs: list[Run]) -> Iterator[str]:

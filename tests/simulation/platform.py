@@ -18,7 +18,7 @@ from batchpost.transport import MaybeSent, NotSent
 from tests.fakes import CONVERSION, DUPLICATE, INACTIVE, LOCKED, NO_LEAD, UPDATED, reply
 from tests.simulation.disk import Crash, Disk
 
-__all__ = ["DEDUPED", "Arrival", "Attempt", "Platform", "Weather"]
+__all__ = ["DEDUPED", "Arrival", "Attempt", "Pause", "Platform", "Weather"]
 
 DEDUPED = "sale_completed"
 _NO_LEAD_YET, _INACTIVE = "ghost", "off"
@@ -36,12 +36,20 @@ class Attempt(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """A request that had its effect."""
+    """A request that had its effect, made of this row of the night's input."""
 
     at: float
     sitting: int
     operation: tuple[str, ...]
     row: int
+
+
+class Pause(NamedTuple):
+    """A reply that asks for so many seconds without a request."""
+
+    at: float
+    sitting: int
+    seconds: float
 
 
 @dataclass
@@ -59,23 +67,31 @@ class Weather:
 
 @dataclass
 class Platform:
-    """``effects`` counts side effects by operation; ``weather`` may change between sittings."""
+    """``effects`` counts side effects by operation, ``voids`` those that were taken back; ``shared`` counts requests that
+    went out on a connection on which another one was under way. ``weather`` may change in between."""
 
     random: Random
     weather: Weather = field(default_factory=Weather)
     attempts: list[Attempt] = field(default_factory=list)
     arrivals: list[Arrival] = field(default_factory=list)
     effects: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    voids: Counter[tuple[str, ...]] = field(default_factory=Counter)
     troubles: Counter[str] = field(default_factory=Counter)
+    pauses: list[Pause] = field(default_factory=list)
     unclaimed: list[str] = field(default_factory=list)
+    shared: int = 0
     meanwhile: Callable[[], None] = lambda: None
+
+    def stands(self, operation: tuple[str, ...]) -> bool:
+        """Whether the operation had an effect that was not taken back."""
+        return self.effects[operation] > self.voids[operation]
 
     def _refusal(self, operation: tuple[str, ...], lead: str, pid: str) -> Reply | None:
         if pid == _INACTIVE and not self.weather.sources_active:
             return reply(403, INACTIVE)
         if lead.startswith(_NO_LEAD_YET) and not self.weather.ghosts_known:
             return reply(400, NO_LEAD)
-        if operation[-1] == DEDUPED and self.effects[operation]:
+        if operation[-1] == DEDUPED and self.stands(operation):
             return reply(400, DUPLICATE)
         return None
 
@@ -99,7 +115,8 @@ _TROUBLES: tuple[tuple[str, bool, bool], ...] = (  # name, whether bytes left, w
 
 @dataclass
 class Visit:
-    """The platform as the lanes of one sitting see it. ``number_of`` gives the row of a mark in the sitting's input."""
+    """The platform as the lanes of one sitting see it. ``number_of`` gives the row of a mark and an operation in the
+    sitting's input, ``place_of`` the one in the night's."""
 
     platform: Platform
     disk: Disk
@@ -107,6 +124,7 @@ class Visit:
     job: str
     sitting: int
     number_of: Callable[[str, tuple[str, ...]], int]
+    place_of: Callable[[str, tuple[str, ...]], int]
 
     @asynccontextmanager
     async def open(self, *args: object, count: int, timeout: float, **options: object) -> AsyncIterator[Sequence[Lane]]:
@@ -123,7 +141,8 @@ class Lane:
         self.handed_over = False
 
     async def post(self, target: Target, body: bytes, *, max_idle: float = 30.0) -> Reply:
-        assert not self._busy, "two requests at once on one connection"
+        if self._busy:
+            self._visit.platform.shared += 1
         self._busy, self.handed_over = True, False
         try:
             return await self._post(target, orjson.loads(body))
@@ -151,13 +170,13 @@ class Lane:
         if trouble is None:
             early = random.random() < 0.5
             await self._wait(latency, early)
-            result = self._apply(operation, row, body)
+            result = self._apply(operation, body)
             await self._wait(latency, not early)
             return result
         platform.troubles[trouble[0]] += 1
         await self._wait(latency, sent)
         if trouble[2] and random.random() < weather.after:
-            self._apply(operation, row, body)
+            self._apply(operation, body)
         return await self._trouble(trouble[0], random)
 
     async def _wait(self, latency: float, handed_over: bool) -> None:
@@ -166,7 +185,7 @@ class Lane:
         await anyio.sleep(latency / 2)
         self.handed_over = True
 
-    def _apply(self, operation: tuple[str, ...], row: int, body: dict[str, str]) -> Reply:
+    def _apply(self, operation: tuple[str, ...], body: dict[str, str]) -> Reply:
         visit, platform = self._visit, self._visit.platform
         if visit.disk.dead:
             raise Crash
@@ -174,7 +193,8 @@ class Lane:
         if refusal:
             return refusal
         platform.effects[operation] += 1
-        platform.arrivals.append(Arrival(trio.current_time(), visit.sitting, operation, row))
+        place = visit.place_of(body.get("sub1", ""), operation)
+        platform.arrivals.append(Arrival(trio.current_time(), visit.sitting, operation, place))
         return reply(200, CONVERSION) if operation[0] == "event" else reply(201, UPDATED)
 
     async def _trouble(self, kind: str, random: Random) -> Reply:
@@ -186,6 +206,9 @@ class Lane:
         if kind in ("dropped", "reset", "timeout", "cut_off"):
             raise MaybeSent(kind, "")
         retry_after = random.choice(["1", "3", "0", "soon"])
+        if kind in ("unavailable", "limited") and retry_after != "soon":
+            pause = Pause(trio.current_time(), self._visit.sitting, float(retry_after))
+            self._visit.platform.pauses.append(pause)
         return {
             "error": reply(500, {"message": "oops"}),
             "html": reply(200, b"<html>"),

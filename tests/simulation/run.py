@@ -74,6 +74,8 @@ def _count(history: History, figures: Counter[str]) -> None:
     figures["rows"] += sum(len(night.rows) for night in history.nights)
     figures["requests"] += len(platform.attempts)
     figures["side effects"] += len(platform.arrivals)
+    figures["decisions of a person"] += history.decisions
+    figures["events taken back"] += platform.voids.total()
     figures["kills"] += history.crashes(power_cut=False)
     figures["power cuts"] += history.crashes(power_cut=True)
     figures["full disks"] += sum(sat.disk_full for sat in history.sat)
