@@ -47,7 +47,7 @@ class Decided(NamedTuple):
 
 
 class Resolution(NamedTuple):
-    """What was decided about a row of a run, when (Unix seconds) and why."""
+    """What was decided about a row of a run, when (Unix seconds), why, and by whom (a login name, or nothing)."""
 
     at: float
     action: str
@@ -56,6 +56,7 @@ class Resolution(NamedTuple):
     row: int
     key: bytes
     body: bytes
+    who: str = ""
 
 
 class Resolutions:
@@ -73,8 +74,8 @@ class Resolutions:
         columns = "key, doubts.body, doubts.run_id, doubts.row, stake, amount, state"
         query = (
             f"SELECT row, {columns} FROM doubts WHERE run_id = ?1 UNION "  # noqa: S608 - our own names
-            f"SELECT waiting.row, {columns} FROM waiting JOIN doubts USING (key) WHERE waiting.run_id = ?1 AND {_WAITS} "
-            "ORDER BY 1, 2, 3"
+            f"SELECT waiting.row, {columns} FROM waiting JOIN doubts USING (key) "
+            f"WHERE waiting.run_id = ?1 AND {_WAITS} ORDER BY 1, 2, 3"
         )
         return [(number, Doubt(*doubt)) for number, *doubt in self._db.rows(query, (run_id,))]
 
@@ -88,6 +89,11 @@ class Resolutions:
             "WHERE run_id = ? AND row IN (SELECT row FROM numbers) ORDER BY row"
         )
         return [(number, Doubt(*doubt)) for number, *doubt in self._db.rows(query, (run_id,))]
+
+    def settled_of(self, run_id: str) -> set[int]:
+        """The rows of a run that had a doubt and have none any more: a person decided, or they are delivered."""
+        doubts = self.doubts_of(run_id)
+        return {row for row, _ in doubts} - {row for row, doubt in doubts if doubt.state == "open"}
 
     def outstanding(self) -> dict[str, tuple[int, ...]]:
         """Of each run that has some: its rows with an open doubt, raised or waited for, in order."""
@@ -117,7 +123,7 @@ class Resolutions:
     def of(self, run_id: str | None = None) -> list[Resolution]:
         """What was decided, oldest first; about the rows of one run if named."""
         query = (
-            "SELECT at, action, note, run_id, row, key, body FROM resolutions "
+            "SELECT at, action, note, run_id, row, key, body, who FROM resolutions "
             "WHERE ?1 IS NULL OR run_id = ?1 ORDER BY id"
         )
         return [Resolution(*row) for row in self._db.rows(query, (run_id,))]
@@ -135,9 +141,11 @@ class Resolutions:
                 entries,
             )
 
-    def decide(self, doubts: Sequence[Doubt], action: Action, note: str, *, is_event: bool = True) -> None:
+    def decide(
+        self, doubts: Sequence[Doubt], action: Action, note: str, *, is_event: bool = True, who: str = ""
+    ) -> None:
         """Put an end to doubts that still are as they are given here, each once; the rows that wait for such an
-        operation are decided with it, and so recorded, too.
+        operation are decided with it, and so recorded, too. ``who`` is the person's login name.
 
         ``delivered``: the ledger knows it from then on. ``voided``: it forgets that it was delivered. An action of
         :data:`DUE`: the files of these rows are not finished any more. Raises LedgerError, and then nothing was
@@ -146,11 +154,13 @@ class Resolutions:
         with self._ledger.writing():
             for doubt in doubts:
                 self._change(doubt, action)
-            touched = [entry for doubt in doubts for entry in self._record(doubt, action, note)]
+            touched = [run_id for doubt in doubts for run_id in self._record(doubt, action, note, who)]
             if not is_event:
                 self._confirm(doubts)
             elif action == "delivered":
                 self._deliver(doubts)
+            if action == "delivered":
+                self._mark(doubts)
             if action in DUE:
                 self._reopen(set(touched))
 
@@ -159,8 +169,9 @@ class Resolutions:
             gone = "DELETE FROM events WHERE key = ? AND body = ? AND run_id = ?"
             changed = self._db.change(gone, (doubt.key, doubt.body, doubt.run_id))
             self._db.change(
-                "INSERT OR REPLACE INTO doubts (key, body, run_id, row, state, stake, amount) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (doubt.key, doubt.body, doubt.run_id, doubt.row, action, doubt.stake, doubt.amount),
+                "INSERT OR REPLACE INTO doubts (key, body, run_id, row, stake, amount, state) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*doubt[:6], action),
             )
         else:
             query = "UPDATE doubts SET state = ? WHERE key = ? AND body = ? AND run_id = ? AND state = ?"
@@ -168,14 +179,16 @@ class Resolutions:
         if not changed:
             raise LedgerError(f"{self._ledger.path}: a row is not as it was any more. Nothing was resolved; look again")
 
-    def _record(self, doubt: Doubt, action: str, note: str) -> Iterator[str]:
+    def _record(self, doubt: Doubt, action: str, note: str, who: str) -> Iterator[str]:
         """Enter the decision for the doubt's row and for those that wait for it; gives their runs."""
         waiting = self._db.rows(
             "SELECT run_id, row FROM waiting WHERE key = ? AND (body = x'' OR body = ?)", (doubt.key, doubt.body)
         )
-        query = "INSERT INTO resolutions (at, action, note, run_id, row, key, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        query = (
+            "INSERT INTO resolutions (at, action, note, who, run_id, row, key, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        )
         for run_id, row in dict.fromkeys([(doubt.run_id, doubt.row), *waiting]):
-            self._db.change(query, (self._wall(), action, note, run_id, row, doubt.key, doubt.body))
+            self._db.change(query, (self._wall(), action, note, who, run_id, row, doubt.key, doubt.body))
             yield run_id
 
     def _deliver(self, doubts: Sequence[Doubt]) -> None:
@@ -196,6 +209,32 @@ class Resolutions:
             "(SELECT 1 FROM doubts WHERE doubts.key = ?1 AND doubts.body = updates.body AND state = 'delivered')",
             [(doubt.key,) for doubt in doubts],
         )
+
+    def _mark(self, doubts: Sequence[Doubt]) -> None:
+        """The rows are delivered, and so are those that they mend: their contents know it, whatever else is in doubt
+        about their leads."""
+        for run_id in {doubt.run_id for doubt in doubts}:
+            first = 0
+            for content, rows in list(self._contents_of(run_id)):
+                bitmap = bytearray(rows // 8 + 1)
+                for doubt in doubts:
+                    if doubt.run_id == run_id and 0 <= (number := doubt.row - first) < rows:
+                        bitmap[number >> 3] |= 1 << (number & 7)
+                self._ledger.take(run_id, Fold((), (), (), [(content, rows, bytes(bitmap))]))
+                first += rows
+        mended = "SELECT mends, rows, mends_row FROM doubts JOIN contents ON id = mends WHERE key = ? AND body = ?"
+        for doubt in doubts:
+            for content, rows, row in list(self._db.rows(mended, (doubt.key, doubt.body))):
+                bit = (1 << row).to_bytes(rows // 8 + 1, "little")
+                self._ledger.take(doubt.run_id, Fold((), (), (), [(content, rows, bit)]))
+
+    def _contents_of(self, run_id: str) -> Iterator[tuple[bytes, int]]:
+        """The contents of a run's input, in order, each with its number of rows."""
+        query = (
+            "SELECT contents.id, contents.rows FROM runs, json_each(runs.contents) AS named "
+            "JOIN contents ON contents.id = unhex(named.value) WHERE run_id = ? ORDER BY named.key"
+        )
+        return self._db.rows(query, (run_id,))
 
     def _reopen(self, runs: Collection[str]) -> None:
         """The files of these runs have rows to send again."""
