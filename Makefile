@@ -12,9 +12,10 @@ INSTALL_PROJECT := $(PIP) install --quiet --no-deps --no-build-isolation --edita
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format simulate mutations crash bench lock clean
+.PHONY: help demo test check format simulate exhaust mutations crash bench lock clean
 
 SEEDS ?= 2000
+SEED ?= 7
 KILLS ?= 100
 
 help:  ## this list
@@ -40,6 +41,9 @@ format: $(VENV)/.dev  ## put the code into shape
 
 simulate: $(VENV)/.dev  ## whole nights in virtual time, crashes and faults included (SEEDS=2000); see docs/testing.md
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+exhaust: $(VENV)/.dev  ## crash one history at every await and every write it has, by kill and by power cut (SEED=7)
+	@$(BIN)/python -m tests.simulation --exhaust --first $(SEED)
 
 mutations: $(VENV)/.dev  ## break the code on purpose, one place at a time: each break must be noticed
 	@$(BIN)/python -m tests.simulation.mutations

@@ -37,7 +37,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=200, help="how many histories")
     parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first one; alone with --seeds 1")
-    parser.add_argument("--exhaust", action="store_true", help="crash the first seed's first sitting at every instant")
+    parser.add_argument("--exhaust", action="store_true", help="crash the first seed's night at every instant")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--fail-fast", action="store_true", help="stop at the first broken promise")
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)

@@ -7,7 +7,7 @@ from csv import reader
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from batchpost.errors import Locked
 from batchpost.records import OF_A_ROW, read_lines
@@ -19,7 +19,7 @@ from tests.simulation.machine import Ended, Machine, Trip
 from tests.simulation.person import Person
 from tests.simulation.platform import Weather
 
-__all__ = ["History", "Sat", "clean", "play"]
+__all__ = ["NOWHERE", "CrashPoint", "History", "Sat", "clean", "play"]
 
 _KINDS = {"await": 120, "append": 25, "sync": 12, "sqlite": 150, "entry": 110}  # instants of a usual sitting, by kind
 _CALM = Weather(trouble=0.0, latency=0.1)
@@ -42,8 +42,8 @@ class Sat:
 
 @dataclass
 class History:
-    """All that happened, for the oracle. ``instants`` are those passed, by kind, ``first_instants`` those of
-    the first sitting; ``complaints`` what was seen wrong on the way."""
+    """All that happened, for the oracle. ``instants`` are those passed, by kind, ``instants_of`` those of each sitting
+    that was not the last calm; ``complaints`` what was seen wrong on the way."""
 
     seed: int
     machine: Machine
@@ -51,7 +51,7 @@ class History:
     nights: list[Night] = field(default_factory=list)
     sat: list[Sat] = field(default_factory=list)
     instants: dict[str, int] = field(default_factory=dict)
-    first_instants: dict[str, int] = field(default_factory=dict)
+    instants_of: dict[int, dict[str, int]] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
     decisions: int = 0
 
@@ -59,10 +59,22 @@ class History:
         return sum(one.ended.crashed and one.power_cut == power_cut for one in self.sat)
 
 
-def play(seed: int, root: Path, disks: Disks, *, crash: tuple[str, int, bool] | None = None) -> History:
+class CrashPoint(NamedTuple):
+    """An instant: of which sitting, of which kind, which one of that kind (from 1), and whether the power is cut."""
+
+    sitting: int
+    kind: str
+    number: int
+    power_cut: bool
+
+
+NOWHERE = CrashPoint(0, "", 0, False)
+
+
+def play(seed: int, root: Path, disks: Disks, *, crash: CrashPoint | None = None) -> History:
     """Play the history of a seed in an empty folder.
 
-    ``crash`` puts one crash into the first sitting (kind, which one, whether it is a power cut) and allows no other.
+    With ``crash`` it has one night, and the machine dies at that instant and at no other.
     """
     random = Random(seed)
     root.mkdir()
@@ -95,7 +107,7 @@ def _cases(random: Random) -> list[Case]:
 
 
 class _Player:
-    def __init__(self, history: History, random: Random, crash: tuple[str, int, bool] | None) -> None:
+    def __init__(self, history: History, random: Random, crash: CrashPoint | None) -> None:
         self.history, self.random = history, random
         self.machine = history.machine
         self.only = crash
@@ -124,11 +136,11 @@ class _Player:
             if sat.ended.code in (0, 1, 3) or self.random.random() < 0.08:
                 break  # finished, or nobody comes back to it before the next night
             self.machine.now += self.random.choice([0.0, 0.5, 30.0, 3600.0])
-        if self.random.random() < 0.3 and not self.only:
+        if self.random.random() < 0.3:
             self._try_again(sat)
-        if self.random.random() < 0.5 and not self.only and sat.ended.summary.get("state") == "finished":
+        if self.random.random() < 0.5 and sat.ended.summary.get("state") == "finished":
             self.history.decisions += Person(self.machine, self.random).look_at(night, self.machine.run_of[sat.number])
-        if self.random.random() < 0.3 and not self.only:
+        if self.random.random() < 0.3:
             self._sit(night)
 
     def _rows(self, case: Case, number: int) -> tuple[tuple[str, str, str, str], ...]:
@@ -179,6 +191,7 @@ class _Player:
         if not self.only and self.random.random() < 0.15:
             self._plan_visitor(sat.night)
         sat.ended = self.machine.sit(trip)
+        self.history.instants_of[sat.number] = dict(self.machine.disk.instants)
         self._close(sat)
 
     def _try_again(self, before: Sat) -> None:
@@ -214,9 +227,8 @@ class _Player:
     def _plan_trouble(self, sat: Sat) -> None:
         disk, random = self.machine.disk, self.random
         if self.only:
-            if not self.history.sat:
-                *sat.crash, sat.power_cut = self.only
-                sat.crash = tuple(sat.crash)
+            if sat.number == self.only.sitting:
+                sat.crash, sat.power_cut = (self.only.kind, self.only.number), self.only.power_cut
         elif self.crashes_left and random.random() < 0.7:
             self.crashes_left -= 1
             kind = random.choice(list(_KINDS))
@@ -254,7 +266,6 @@ class _Player:
     def _close(self, sat: Sat) -> None:
         history, disk = self.history, self.machine.disk
         self.machine.platform.meanwhile = lambda: None
-        history.first_instants = history.first_instants or dict(disk.instants)
         for kind, count in disk.instants.items():
             history.instants[kind] = history.instants.get(kind, 0) + count
         sat.power_cut = sat.power_cut and sat.ended.crashed

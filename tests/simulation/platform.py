@@ -67,8 +67,8 @@ class Weather:
 
 @dataclass
 class Platform:
-    """``effects`` counts side effects by operation, ``voids`` those that were taken back; ``shared`` counts requests that
-    went out on a connection on which another one was under way. ``weather`` may change in between."""
+    """``effects`` counts side effects by operation, ``voids`` those that were taken back; ``shared`` counts requests
+    that went out on a connection on which another one was under way. ``weather`` may change in between."""
 
     random: Random
     weather: Weather = field(default_factory=Weather)

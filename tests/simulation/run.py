@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tests.simulation.disk import Crash, Disks
-from tests.simulation.history import History, clean, play
+from tests.simulation.history import NOWHERE, CrashPoint, History, clean, play
 from tests.simulation.oracle import broken_promises
 
 __all__ = ["exhaust", "simulate"]
@@ -32,28 +32,29 @@ def simulate(seeds: Iterable[int], root: Path, *, fail_fast: bool = False) -> li
 
 
 def exhaust(seed: int, root: Path, worker: int, workers: int) -> list[str]:
-    """Crash the first sitting of a seed at every instant there is, once as a kill and once as a power cut."""
+    """Crash the night of a seed at every instant of every sitting, once as a kill and once as a power cut."""
     figures: Counter[str] = Counter()
     broken: list[str] = []
     with _quiet():
         for number, crash in enumerate(_instants(seed, root)):
             if number % workers == worker:
                 found = _one(seed, root, figures, crash)
-                broken += [f"BROKEN seed {seed} at {crash}: {promise}" for promise in found[:_TOLD]]
+                broken += [f"BROKEN seed {seed} at {tuple(crash)}: {promise}" for promise in found[:_TOLD]]
                 figures["crash points tried"] += 1
     return _told(figures, broken)
 
 
-def _instants(seed: int, root: Path) -> Iterator[tuple[str, int, bool]]:
-    history = play(seed, root / "dry", _DISKS, crash=("none", 0, False))
+def _instants(seed: int, root: Path) -> Iterator[CrashPoint]:
+    history = play(seed, root / "dry", _DISKS, crash=NOWHERE)
     clean(root / "dry")
-    for kind, last in history.first_instants.items():
-        for number in range(1, last + 1):
-            yield (kind, number, False)
-            yield (kind, number, True)
+    for sitting, passed in history.instants_of.items():
+        for kind, last in passed.items():
+            for number in range(1, last + 1):
+                yield CrashPoint(sitting, kind, number, power_cut=False)
+                yield CrashPoint(sitting, kind, number, power_cut=True)
 
 
-def _one(seed: int, root: Path, figures: Counter[str], crash: tuple[str, int, bool] | None) -> list[str]:
+def _one(seed: int, root: Path, figures: Counter[str], crash: CrashPoint | None) -> list[str]:
     folder = root / str(seed)
     try:
         history = play(seed, folder, _DISKS, crash=crash)
