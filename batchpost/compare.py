@@ -51,7 +51,7 @@ def compare(
     ``contents`` are the content ids of the input's files, in order; ``chunk`` rows are looked up at a time.
     """
     decisions = Resolutions(ledger)
-    _same_rows(plan, ledger, contents, decisions.taken_back())
+    _same_rows(plan, ledger, contents, decisions.taken_back() if job.spec.is_event else set())
     corrections: list[Correction] = []
     # Of leads with several updates in this input: whether one of them goes out. The others need no memory.
     repeated = () if job.spec.is_event else plan.sendable.repeated_keys()
@@ -160,7 +160,7 @@ def _updates(
         itself = (before.content, before.row) == (position.of(row).content, position.of(row).number)
         if same and before.confirmed and (job.rows.skip_unchanged or itself):
             plan.fates.settle(row, Outcome.ALREADY_DELIVERED, "unchanged")
-        elif same and Decided(before.body, b"", "ignored") in decided.get(key, ()):
+        elif same and any(one.state == "ignored" and one.body == before.body for one in decided.get(key, ())):
             plan.fates.settle(row, Outcome.SKIPPED, "ignored")
         elif key in goes_out:
             goes_out[key] = True
@@ -197,6 +197,7 @@ def _sent_before(plan: Plan, decided: dict[bytes, list[Decided]], indexes: list[
         return
     for index in indexes:
         row, body = plan.sendable.rows[index], plan.sendable.body(index)
-        if plan.fates.codes[row] == SEND and not plan.sendable.fires_again[index]:
-            if any(one.body == body and one.state in DUE for one in decided.get(plan.sendable.key(index), ())):
-                plan.in_doubt.add(row)
+        about = decided.get(plan.sendable.key(index), ())
+        sent = any(one.body == body and one.state in DUE for one in about)
+        if sent and plan.fates.codes[row] == SEND and not plan.sendable.fires_again[index]:
+            plan.in_doubt.add(row)

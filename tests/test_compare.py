@@ -8,10 +8,10 @@ import pytest
 from batchpost.batch import Fingerprint
 from batchpost.compare import Correction, Position, compare
 from batchpost.job import Job
-from batchpost.ledger import Delivered, Fold, LastUpdate, Ledger, RunRecord
+from batchpost.ledger import Delivered, Fold, LastUpdate, Ledger, RunRecord, Uncertain
 from batchpost.links import Order
 from batchpost.plan import Plan
-from batchpost.resolutions import Resolutions
+from batchpost.resolutions import Action, Resolutions
 from tests.jobtexts import job_text, load
 
 NOW, INPUT, OTHER = 1_750_000_000.0, b"input", b"other input"
@@ -44,13 +44,27 @@ def a_ledger(
     ledger = Ledger.in_memory()
     ledger.begin_run(RunRecord("r1", 0, "job", "running", "", (), "global-event", False, "", NOW))
     fold = Fold(
-        [(mark(key), Delivered(mark(body), mark("5"), "5.00", "conv_1", NOW)) for key, body in events],
+        [
+            (mark(key), Delivered(mark(body), mark("5"), "5.00", "conv_1", NOW, row))
+            for row, (key, body) in enumerate(events)
+        ],
         [(mark(key), last) for key, last in updates],
-        [(mark(key), mark(body), 0) for key, body in doubts],
+        [Uncertain(mark(key), mark(body), 0, mark("5"), "5.00") for key, body in doubts],
         [(content, 100, bitmap) for content, bitmap in (delivered or {}).items()],
     )
     ledger.fold("r1", 1, [fold])
     return ledger
+
+
+def decide(ledger: Ledger, action: Action, *, is_event: bool = True) -> None:
+    """The same of every doubt."""
+    decisions = Resolutions(ledger)
+    decisions.decide([doubt for _, doubt in decisions.doubts_of("r1")], action, "", is_event=is_event)
+
+
+def void(ledger: Ledger, row: int) -> None:
+    decisions = Resolutions(ledger)
+    decisions.decide([doubt for _, doubt in decisions.delivered_of("r1", [row])], "voided", "taken back")
 
 
 @pytest.fixture
@@ -82,9 +96,9 @@ def test_a_delivered_event_is_known_by_its_operation_whatever_else_is_sent_with_
 
 
 def test_a_delivered_event_with_another_stake_is_a_conflict_with_what_was_delivered(events: Job) -> None:
-    plan = a_plan([("x", "A")], stake="6")
+    plan = a_plan([("x", "B")], stake="6")
     ledger = a_ledger([("x", "A")])
-    delivered = Delivered(mark("A"), mark("5"), "5.00", "conv_1", NOW)
+    delivered = Delivered(mark("A"), mark("5"), "5.00", "conv_1", NOW, 0)
     assert compare(plan, events, ledger, HERE, [INPUT]) == [Correction(0, delivered)]
     assert plan.fates.table[plan.fates.codes[0]] == ("invalid", "conflict")
 
@@ -107,15 +121,107 @@ def test_a_delivered_event_is_in_doubt_no_more(events: Job) -> None:
     assert (reasons(plan), plan.in_doubt) == (["ledger"], set())
 
 
+# -- what a person decided ---------------------------------------------------------------------------------------------
+
+ACTIONS: list[tuple[Action, str, str]] = [
+    ("resend", "", ""),
+    ("not_delivered", "", ""),
+    ("delivered", "ledger", "differs"),
+    ("ignored", "ignored", "ignored"),
+]
+
+
+@pytest.mark.parametrize(("action", "same_body", "other_body"), ACTIONS)
+def test_an_event_goes_out_again_only_where_a_person_made_it_due(
+    events: Job, action: Action, same_body: str, other_body: str
+) -> None:
+    ledger = a_ledger(doubts=[("x", "A"), ("y", "A")])
+    decide(ledger, action)
+    plan = a_plan([("x", "A"), ("y", "B"), ("z", "C")])
+    compare(plan, events, ledger, HERE, [INPUT])
+    assert reasons(plan) == [same_body, other_body, ""]
+    assert plan.in_doubt == set()
+
+
+def test_an_event_that_a_person_says_was_delivered_is_in_conflict_with_other_money(events: Job) -> None:
+    ledger = a_ledger(doubts=[("x", "A")])
+    decide(ledger, "delivered")
+    plan = a_plan([("x", "B")], stake="6")
+    [correction] = compare(plan, events, ledger, HERE, [INPUT])
+    assert (reasons(plan), correction.before.amount) == (["conflict"], "5.00")
+
+
+@pytest.mark.parametrize("action", ["resend", "not_delivered"])
+def test_a_duplicate_confirms_what_a_person_made_due_where_the_platform_refuses_a_second(
+    events: Job, action: Action
+) -> None:
+    ledger = a_ledger(doubts=[("x", "A"), ("y", "A")])
+    decide(ledger, action)
+    plan = a_plan([("x", "A"), ("y", "B")], fires_again=False)
+    compare(plan, events, ledger, HERE, [INPUT])
+    assert (reasons(plan), plan.in_doubt) == (["", ""], {0})
+
+
+def test_a_voided_event_lets_other_money_pass_once_and_nothing_else(events: Job) -> None:
+    ledger = a_ledger([("x", "A")])
+    void(ledger, 0)
+    same, other_details, corrected = a_plan([("x", "A")]), a_plan([("x", "B")]), a_plan([("x", "C")], stake="6")
+    for plan in (same, other_details, corrected):
+        compare(plan, events, ledger, HERE, [INPUT])
+    assert [reasons(plan) for plan in (same, other_details, corrected)] == [["voided"], ["voided"], [""]]
+    ledger.begin_run(RunRecord("r2", 0, "job", "running", "", (), "global-event", False, "", NOW))
+    delivered = Delivered(mark("C"), mark("6"), "6.00", "conv_2", NOW, 0)
+    ledger.fold("r2", 1, [Fold([(mark("x"), delivered)], (), (), ())])
+    same, again, third = a_plan([("x", "A")]), a_plan([("x", "C")], stake="6"), a_plan([("x", "D")], stake="7")
+    for plan in (same, again, third):
+        compare(plan, events, ledger, HERE, [INPUT])
+    assert [reasons(plan) for plan in (same, again, third)] == [["voided"], ["ledger"], ["conflict"]]
+
+
+@pytest.mark.parametrize(
+    ("action", "same_body", "other_body"),
+    [("resend", "", ""), ("not_delivered", "", ""), ("delivered", "unchanged", ""), ("ignored", "ignored", "")],
+)
+def test_an_update_goes_out_again_only_where_a_person_made_it_due(
+    updates: Job, action: Action, same_body: str, other_body: str
+) -> None:
+    for body, reason in (("A", same_body), ("B", other_body)):
+        ledger = a_ledger(updates=[("x", last("A", confirmed=False))], doubts=[("x", "A")])
+        decide(ledger, action, is_event=False)
+        plan = a_plan([("x", body)])
+        compare(plan, updates, ledger, HERE, [INPUT])
+        assert (reasons(plan), plan.in_doubt) == ([reason], set())
+
+
 # -- the same content --------------------------------------------------------------------------------------------------
 
 
-def test_a_row_whose_event_was_voided_goes_out_again_whatever_its_content_says(events: Job) -> None:
+def test_a_row_whose_event_was_voided_is_left_out_whatever_its_content_says(events: Job) -> None:
     ledger = a_ledger([("x", "A"), ("y", "B")], delivered={INPUT: b"\x03"})
-    Resolutions(ledger).void([(0, mark("x"))], "taken back", run_id="r1")
+    void(ledger, 0)
+    plan = a_plan([("x", "A"), ("y", "B")])
+    compare(plan, events, ledger, HERE, [INPUT])
+    assert reasons(plan) == ["voided", "same_row"]
+    assert plan.fates.table[plan.fates.codes[0]] == ("skipped", "voided")
+
+
+def test_a_row_whose_event_was_voided_goes_out_when_a_person_says_so(events: Job) -> None:
+    ledger = a_ledger([("x", "A"), ("y", "B")], delivered={INPUT: b"\x03"})
+    void(ledger, 0)
+    decide(ledger, "resend")
     plan = a_plan([("x", "A"), ("y", "B")])
     compare(plan, events, ledger, HERE, [INPUT])
     assert reasons(plan) == ["", "same_row"]
+
+
+def test_an_update_that_was_delivered_is_not_sent_again_for_an_older_one_that_a_person_made_due(updates: Job) -> None:
+    ledger = a_ledger(
+        updates=[("x", last("B", row=1, confirmed=False))], doubts=[("x", "A")], delivered={INPUT: b"\x02"}
+    )
+    decide(ledger, "resend", is_event=False)
+    plan = a_plan([("x", "A"), ("x", "B")])
+    compare(plan, updates, ledger, Position(2, INPUT), [INPUT])
+    assert reasons(plan)[1] == "same_row"
 
 
 def test_a_row_of_a_content_that_was_delivered_before_needs_no_key(events: Job) -> None:

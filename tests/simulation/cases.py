@@ -63,6 +63,11 @@ class Night:
     number: int
     rows: tuple[tuple[str, str, str, str], ...]
 
+    @property
+    def file(self) -> str:
+        """Its name."""
+        return f"{self.case.name}-{self.number}.csv"
+
     def row_of(self, mark: str, operation: tuple[str, ...]) -> int:
         """The row (from 0) that a request was made of; -1 for none."""
         lead = operation[-1] if operation[0] == "update" else operation[1]
@@ -71,4 +76,4 @@ class Night:
     def write(self, root: Path) -> None:
         """Put it where the job reads it."""
         lines = ["Lead,Payout,Mark,Source", *(",".join(row) for row in self.rows)]
-        (root / f"{self.case.name}.csv").write_text("\n".join(lines) + "\n")
+        (root / self.file).write_text("\n".join(lines) + "\n")

@@ -22,6 +22,7 @@ from tests.simulation.platform import Weather
 __all__ = ["NOWHERE", "CrashPoint", "History", "Sat", "clean", "play"]
 
 _KINDS = {"await": 120, "append": 25, "sync": 12, "sqlite": 150, "entry": 110}  # instants of a usual sitting, by kind
+_LEADS = ("txn",) * 6 + ("ghost",) * 2 + ("taken",)
 _CALM = Weather(trouble=0.0, latency=0.1)
 
 
@@ -138,6 +139,8 @@ class _Player:
             self.machine.now += self.random.choice([0.0, 0.5, 30.0, 3600.0])
         if self.random.random() < 0.3:
             self._try_again(sat)
+        if self.random.random() < 0.2:
+            self._look_back(case)
         if self.random.random() < 0.5 and sat.ended.summary.get("state") == "finished":
             self.history.decisions += Person(self.machine, self.random).look_at(night, self.machine.run_of[sat.number])
         if self.random.random() < 0.3:
@@ -151,7 +154,7 @@ class _Player:
             if before and random.random() < 0.3:
                 rows.append(self._again(random.choice(before)))
                 continue
-            lead = f"{random.choice(['txn', 'txn', 'txn', 'ghost'])}_{random.randrange(60 if case.is_event else 12)}"
+            lead = f"{random.choice(_LEADS)}_{random.randrange(60 if case.is_event else 12)}"
             self.marks += 1
             source = "off" if random.random() < 0.1 else "organic"
             rows.append((lead, f"{random.randint(1, 90)}.50", f"m{self.marks}", source))
@@ -194,13 +197,22 @@ class _Player:
         self.history.instants_of[sat.number] = dict(self.machine.disk.instants)
         self._close(sat)
 
+    def _look_back(self, case: Case) -> None:
+        """An earlier night once more: its file again, or its rows that did not get through."""
+        earlier = [sat for sat in self.history.sat if sat.night.case is case and sat.of is None and not sat.inside]
+        sat = self.random.choice(earlier)
+        if self.random.random() < 0.5:
+            self._sit(sat.night)
+        else:
+            self._try_again(sat)
+
     def _try_again(self, before: Sat) -> None:
         """``retry`` of a run that is finished, as often as it takes to get it to its end."""
         if before.ended.summary.get("state") != "finished":
             return
         night, run_id = before.night, self.machine.run_of[before.number]
         results = self.machine.root / "results" / night.case.name / run_id
-        job = self.machine.job(night.case.name)
+        job = self.machine.job(night.case.name, (night.file,))
         path, rows = retry_rows(job, results, before.ended.summary, {"failed", "rejected", "not_attempted"})
         if not rows:
             return
@@ -317,7 +329,7 @@ class _Player:
 
 def _trip_of(night: Night, **more: Any) -> Trip:
     """A sitting at a night's own input."""
-    return Trip(night.case.name, night.number, night.row_of, night.row_of, **more)
+    return Trip(night.case.name, night.number, night.row_of, night.row_of, source=(night.file,), **more)
 
 
 def _clash(one: Case, other: Case) -> bool:

@@ -116,7 +116,8 @@ class Machine:
 
     def job(self, name: str, source: tuple[str, ...] = ()) -> Job:
         """A job by its file's name, with another input if one is given."""
-        return load_job(self.root / f"{name}.toml", workspace=self.root, source=source)
+        paths = tuple(str(self.root / path) for path in source)
+        return load_job(self.root / f"{name}.toml", workspace=self.root, source=paths)
 
     def sit_inside(self, trip: Trip) -> Ended:
         """One sitting while another one stands still in the middle of its own."""

@@ -18,9 +18,10 @@ from batchpost.transport import MaybeSent, NotSent
 from tests.fakes import CONVERSION, DUPLICATE, INACTIVE, LOCKED, NO_LEAD, UPDATED, reply
 from tests.simulation.disk import Crash, Disk
 
-__all__ = ["DEDUPED", "Arrival", "Attempt", "Pause", "Platform", "Weather"]
+__all__ = ["DEDUPED", "TAKEN", "Arrival", "Attempt", "Pause", "Platform", "Weather"]
 
 DEDUPED = "sale_completed"
+TAKEN = "taken"  # leads whose events somebody else has fired before
 _NO_LEAD_YET, _INACTIVE = "ghost", "off"
 
 
@@ -91,7 +92,7 @@ class Platform:
             return reply(403, INACTIVE)
         if lead.startswith(_NO_LEAD_YET) and not self.weather.ghosts_known:
             return reply(400, NO_LEAD)
-        if operation[-1] == DEDUPED and self.stands(operation):
+        if operation[-1] == DEDUPED and (self.stands(operation) or lead.startswith(TAKEN)):
             return reply(400, DUPLICATE)
         return None
 
