@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 __all__ = ["naming", "private_folder", "replaced", "synced"]
+
+_NUMBER = re.compile(r"\(os error (\d+)\)")  # as Rust's standard library writes it
 
 
 def synced(path: Path) -> None:
@@ -45,13 +48,18 @@ def private_folder(path: Path, *, own: int = 0, sync: Callable[[Path], None] = s
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Errors of writes to an open file do not say which file it is; here they do (a full disk is somebody's disk)."""
+    """Errors of writes to an open file do not say which file it is; here they do (a full disk is somebody's disk).
+
+    Those of polars have the system's number in their text only.
+    """
     try:
         yield
     except OSError as error:
-        if error.filename is not None or error.errno is None:
+        told = _NUMBER.search(str(error)) if error.errno is None else None
+        number = int(told[1]) if told else error.errno
+        if error.filename is not None or number is None:
             raise
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        raise OSError(number, error.strerror or os.strerror(number), str(path)) from error
 
 
 @contextmanager
