@@ -15,7 +15,7 @@ from random import Random
 import anyio
 
 from batchpost.journal import Journal
-from batchpost.model import Fault, Outcome, Repeat, Reply, Row, Settlement, Stop
+from batchpost.model import Fault, Outcome, Repeat, Reply, Row, Settlement, Stop, Target
 from batchpost.pacing import Pacing, backoff
 from batchpost.redact import clean_settlement
 from batchpost.rowqueue import RowQueue, Task
@@ -29,6 +29,7 @@ _LONGEST_WAIT = 15 * 60.0  # for what does not use up attempts: 429, locks, requ
 _FEW = 3
 # Looking an enum member up costs more than comparing with it.
 _DELIVERED, _FIRES_AGAIN, _SETTLE = Outcome.DELIVERED, Repeat.FIRES_AGAIN, Action.SETTLE
+_GLANCE = 0.25  # seconds after which who waits for a slot asks again: a probe may have closed the circuit meanwhile
 _IDLE_BEFORE_ONE_CHANCE = 2.0
 _IDLE = 30.0
 
@@ -73,6 +74,7 @@ class Delivery:
         self._clock, self._wall = clock, wall
         self._random = random
         self._on_unauthorized = on_unauthorized
+        self._replaced: dict[Target, Target] = {}  # refused token -> the one in its place
         self.tally = Tally()
         self.stop_reason: Stop | None = None
         self._claimed = 0
@@ -259,7 +261,7 @@ class Delivery:
             now = self._clock()
             if stop := self._pacing.outage(now):
                 self.stop(stop)
-            seconds = min(self._pacing.delay(now), 1.0, self._limits.until - now)
+            seconds = min(self._pacing.delay(now), _GLANCE, self._limits.until - now)
             if seconds > 0:
                 with anyio.move_on_after(seconds):
                     await self._stopping.wait()
@@ -279,6 +281,8 @@ class Delivery:
     # -- one attempt -------------------------------------------------------------------------------------------
 
     async def _attempt(self, task: Task) -> None:
+        if self._replaced and task.row.target in self._replaced:  # claimed before its token was refused
+            task.row = task.row._replace(target=self._replaced[task.row.target])
         row = task.row
         started = self._clock()
         self.tally.start(started, again=task.sends > 0)
@@ -373,9 +377,19 @@ class Delivery:
             self._settle(task, verdict.settlement, latency)
         else:
             self._journal.again(task.row.number, stop.cause, may_be_applied=verdict.may_be_applied)
-            if stop.cause == "unauthorized" and (renewed := self._on_unauthorized(task.row)):
-                task.row = renewed
+            if stop.cause == "unauthorized" and self._has_new_token(task.row):
                 self._queue.again(task)
                 self._wake()
                 return
         self.stop(stop)
+
+    def _has_new_token(self, row: Row) -> bool:
+        """Whether there is a token for the row that was not refused. The secret is read once for each that was."""
+        if row.target in self._replaced:
+            return True
+        renewed = self._on_unauthorized(row)
+        if renewed is None or renewed.target in self._replaced:
+            return False
+        older = [old for old, new in self._replaced.items() if new == row.target]
+        self._replaced.update(dict.fromkeys([row.target, *older], renewed.target))
+        return True

@@ -18,10 +18,25 @@ from tests.hostile import Hostile, Visit, forwarding, hosted, message, tunnellin
 from tests.wire import WAYS, Way, authority
 from tests.workspaces import Onlooker, Table, Workspace, write_csv
 
-__all__ = ["ROUTES", "RUNS", "Ground", "Hasty", "Order", "Platform", "ground", "json_reply"]
+__all__ = [
+    "CROSSED",
+    "ROUTES",
+    "RUNS",
+    "TWO",
+    "Ground",
+    "Hasty",
+    "Order",
+    "Platform",
+    "delivered",
+    "ground",
+    "json_reply",
+]
 
 RUNS = tuple(way for way in WAYS if way.name in ("lane", "lane-tls", "proxy", "proxy-tls"))
+TWO = tuple(way for way in RUNS if not way.tls)
 ROUTES = ("update", "deduped", "once")  # the columns of the verdict table
+# Every route by each transport, and the one where most is at stake over TLS as well.
+CROSSED = tuple((way, route) for route in ROUTES for way in (RUNS if route == "once" else TWO))
 PLAIN = "rate = 100000\nconcurrency = 4\nmax_failures = 100000"
 
 
@@ -96,13 +111,23 @@ class Platform:
 
 @dataclass
 class Ground:
-    """A job in a workspace of its own, the platform, and the way between them."""
+    """A job in a workspace of its own, the platform, and the way between them.
+
+    ``door`` is the port that the job's connections are made to: the proxy's, or that of ``server``.
+    """
 
     workspace: Workspace
     platform: Platform
     server: Hostile
+    way: Way
+    door: int
     api: str
     edge: Edge = field(default_factory=lambda: Edge(random=Hasty))
+
+    def by_way_of(self, port: int) -> str:
+        """A line of [api] that has all connections made to another port of this machine than ``door``."""
+        url = f"{'https' if self.way.tls and not self.way.proxy else 'http'}://127.0.0.1:{port}"
+        return f'proxy = "{url}"' if self.way.proxy else f'base_url = "{url}"'
 
     def job(self, route: str, *, delivery: str = "", api: str = "", **tables: str) -> None:
         """Updates, events that the platform refuses a second time, or events that fire as often as they are sent."""
@@ -118,15 +143,20 @@ class Ground:
         usual: Table = {"Lead": leads, "Payout": ["12.50"] * count, "Email": [""] * count, "Mail": [""] * count}
         write_csv(self.workspace.folder / "in.csv", {**usual, "City": ["Rome"] * count, **columns})
 
-    def run(self, **options: Any) -> dict[str, Any]:
+    def run(self, watcher: Onlooker | None = None, **options: Any) -> dict[str, Any]:
         """One sitting; returns the summary."""
         settings = Options(**{"pause": 0.0, **options})
-        return run_job(self.workspace.load(), settings, self.workspace.environ, Onlooker(), self.edge)
+        return run_job(self.workspace.load(), settings, self.workspace.environ, watcher or Onlooker(), self.edge)
 
     def ends(self, summary: dict[str, Any]) -> dict[str, tuple[str, str]]:
         """Outcome and reason of each lead."""
         frame = self.workspace.outcomes(summary).select("transaction_id", "outcome", "reason")
         return {lead: (outcome, reason) for lead, outcome, reason in frame.iter_rows()}
+
+
+def delivered(route: str) -> tuple[str, str]:
+    """Outcome and reason of a row that got through."""
+    return "delivered", "accepted" if route == "update" else "conversion"
 
 
 @contextmanager
@@ -135,12 +165,12 @@ def ground(folder: Path, way: Way, platform: Platform, *, server: Hostile | None
     server = server or way.serve(platform)
     with ExitStack() as stack:
         stack.enter_context(hosted(server))
-        api = ""
+        api, door = "", server.port
         if way.tls:
             authority().cert_pem.write_to_path(str(folder / "ca.pem"))
             api += 'ca_file = "ca.pem"\n'
         if way.proxy:
             proxy = Hostile(tunnelling(server.port) if way.tls else forwarding(server.port))
             stack.enter_context(hosted(proxy))
-            api += f'proxy = "{proxy.url}"\n'
-        yield Ground(Workspace(folder, way.url_of(server)), platform, server, api)
+            api, door = f'{api}proxy = "{proxy.url}"\n', proxy.port
+        yield Ground(Workspace(folder, way.url_of(server)), platform, server, way, door, api)

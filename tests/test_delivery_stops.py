@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -187,7 +188,8 @@ def test_a_refused_token_stops_the_run_and_the_rows_stay_open() -> None:
     assert 1 <= len(refused) <= 4
 
 
-def test_a_renewed_token_goes_on() -> None:
+def test_a_renewed_token_goes_on_and_the_refused_one_is_sent_no_more() -> None:
+    """Rows that were claimed with the refused token go out with the new one, and its secret was read once."""
     new = Target("/api/lead/update/cmp_1", "cmp_1", "new-token")
     asked: list[int] = []
 
@@ -202,7 +204,25 @@ def test_a_renewed_token_goes_on() -> None:
     sitting, stop = deliver(rows_of(20, Repeat.HARMLESS), platform, renew=renew)
     assert stop is None
     assert sitting.ends == dict.fromkeys(range(20), ("delivered", "conversion"))
-    assert sorted(asked) == list(range(10, 20))
+    assert len(asked) == 1
+    refused = [request for request in platform.requests if request.number >= 10 and request.token != new.token]
+    assert 1 <= len(refused) <= 4
+
+
+def test_of_tokens_that_are_all_refused_each_is_tried_once() -> None:
+    """However the secret changes: a token that was refused before does not go out again."""
+    tokens = [Target("/api/lead/update/cmp_1", "cmp_1", token) for token in ("second", "third", "second")]
+
+    def renew(row: Row) -> Row | None:
+        return row._replace(target=tokens.pop(0)) if tokens else None
+
+    platform = Platform(lambda number, times, now: UNAUTHORIZED)
+    sitting, stop = deliver(rows_of(50, Repeat.HARMLESS), platform, renew=renew)
+    assert stop is not None
+    assert (stop.cause, sitting.ends, tokens) == ("unauthorized", {}, [])
+    sent = Counter(request.token for request in platform.requests)
+    assert set(sent) == {"", "second", "third"}
+    assert all(count <= 4 for count in sent.values())
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from batchpost.replies import MAX_BODY
 from tests.hostile import Visit, message
-from tests.postbacks import ROUTES, RUNS, Order, Platform, ground, json_reply
+from tests.postbacks import ROUTES, RUNS, TWO, Order, Platform, ground, json_reply
 from tests.wire import Way
 from tests.workspaces import balanced
 
@@ -170,8 +170,8 @@ COUNTED = {"update": 0, "deduped": 1, "once": 2}
 
 
 def leads() -> list[str]:
-    """A row for each fault, with nine good ones behind it: so the circuit stays closed."""
-    return [lead for name in FAULTS for lead in (name, *(f"{name}-good-{number}" for number in range(9)))]
+    """A row for each fault, with seven good ones behind it: so the circuit stays closed."""
+    return [lead for name in FAULTS for lead in (name, *(f"{name}-good-{number}" for number in range(7)))]
 
 
 def expected(name: str, route: str) -> str:
@@ -225,3 +225,41 @@ def agrees(outcomes: list[dict[str, Any]], fired: Counter[str], route: str) -> N
     unsaid = {"status-text", "status-number"}
     good = [lead for lead in by_row if by_row[lead]["outcome"] == "delivered" and lead not in unsaid]
     assert all(by_row[lead]["redirect_url" if route == "update" else "conversion_id"] for lead in good)
+
+
+async def _silence(visit: Visit, reply: bytes) -> None:
+    await visit.gone()
+
+
+async def _drip(visit: Visit, reply: bytes) -> None:
+    await visit.drip(reply, every=0.1)
+
+
+async def _hesitate(visit: Visit, reply: bytes) -> None:
+    await visit.send(reply[: len(reply) // 2])
+    await visit.gone()
+
+
+LATE = {"silence": _silence, "drip": _drip, "hesitation": _hesitate}
+
+
+@pytest.mark.parametrize("way", TWO, ids=str)
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_reply_that_is_not_there_in_time_is_none_though_it_was_done(tmp_path: Path, way: Way, route: str) -> None:
+    async def behave(visit: Visit, order: Order) -> None:
+        if order.lead in LATE and order.times == 1:
+            await LATE[order.lead](visit, platform.fire(order))
+        else:
+            await platform.serve(visit, order)
+
+    platform = Platform(behave, dedupes=route == "deduped")
+    with ground(tmp_path, way, platform) as site:
+        site.job(route, delivery="timeout = 1")
+        site.rows([*LATE, "good"])
+        summary = site.run()
+    ends = {lead: " ".join(end) for lead, end in site.ends(summary).items()}
+    fault = unclear(says(b""), "timeout", done=True)
+    assert ends == {**dict.fromkeys(LATE, getattr(fault, route)), "good": expected("good", route)}
+    sent, fired = Counter(order.lead for order in platform.orders), Counter(platform.fired)
+    assert sent == {**dict.fromkeys(LATE, fault.requests[COUNTED[route]]), "good": 1}
+    assert fired == {lead: count if route == "update" else 1 for lead, count in sent.items()}

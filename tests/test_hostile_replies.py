@@ -64,7 +64,12 @@ LONG_FIELD = message("200 OK", b"{}", f"X: {'x' * 60_000}")
         pytest.param(message("999 Odd", b"{}"), 999, b"{}", id="999"),
         pytest.param(message("200 OK", b"{}", "X: \xe9"), 200, b"{}", id="a field that is not ASCII"),
         pytest.param(message("200 OK", b"x" * MAX_BODY), 200, b"x" * MAX_BODY, id="as long as a body may be"),
-        pytest.param(message("307 Elsewhere", b"", "Location: http://other.invalid/"), 307, b"", id="redirect"),
+        *(
+            pytest.param(
+                message(f"{status} Elsewhere", b"", "Location: http://other.invalid/"), status, b"", id=f"{status}"
+            )
+            for status in (301, 302, 303, 307, 308)
+        ),
     ],
 )
 async def test_a_complete_reply_keeps_the_connection(way: Way, reply: bytes, status: int, body: bytes) -> None:

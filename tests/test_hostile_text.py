@@ -359,40 +359,6 @@ def test_money_and_ids_in_corrections_do_not_run(here: Workspace, server: Sandbo
 
 # -- ids, addresses --------------------------------------------------------------------------------------------------
 
-IDS = [
-    "a/b",
-    "../../x",
-    "a?b=c",
-    "a#b",
-    "a b",
-    "ü",
-    "a%2Fb",
-    "A.b~C",
-    "a:b@c",
-    "a;b",
-    "a\\b",
-    "a+b",
-    "[a]",
-    "a|b",
-    "\u202ea",
-]
-
-
-def test_a_campaigns_id_stays_one_segment_of_the_path(here: Workspace) -> None:
-    with answering(saying("no")) as server:
-        here.base_url = server.url
-        api = 'campaign_id = { column = "Campaign" }\ntoken = "env:TOKEN"'
-        here.job("update-lead", api=api, delivery='rate = 100000\nconcurrency = 1\nmax_failures = "100%"')
-        names = leads(len(IDS))
-        write_csv(here.folder / "in.csv", {"Lead": names, "Mail": ["a@x.example"] * len(IDS), "Campaign": IDS})
-        assert call("run", "job.toml").code == 1
-    heads = [request.partition(b"\r\n\r\n")[0].decode("ascii").split("\r\n") for request in server.requests]
-    assert len(heads) == len(IDS)
-    for head in heads:
-        assert re.fullmatch(r"POST /api/lead/update/[A-Za-z0-9._~%-]+ HTTP/1\.1", head[0])
-        assert [line.split(":")[0] for line in head[1:]] == [line.split(":")[0] for line in heads[0][1:]]
-    assert "POST /api/lead/update/..%2F..%2Fx HTTP/1.1" in [head[0] for head in heads]
-
 
 @pytest.mark.parametrize("bad", ["a\r\nX-Evil: 1", "a\nb", "a\x1b[2J", "a\0b"], ids=ascii)
 @pytest.mark.parametrize("column", ["Lead", "Campaign"])
