@@ -16,6 +16,7 @@ import click
 from batchpost import __version__
 from batchpost.cli_jobs import check, plan, schema
 from batchpost.cli_look import abandon, export, forget, runs, show, stop, verify
+from batchpost.cli_resolve import resolve
 from batchpost.cli_run import retry, run
 from batchpost.cli_sandbox import sandbox
 from batchpost.failures import heed_sigterm, tell_failure
@@ -23,7 +24,7 @@ from batchpost.output import Output
 
 __all__ = ["batchpost", "main", "run_command"]
 
-_COMMANDS = (check, plan, run, retry, runs, show, verify, export, abandon, stop, forget, sandbox, schema)
+_COMMANDS = (check, plan, run, retry, resolve, runs, show, verify, export, abandon, stop, forget, sandbox, schema)
 
 
 class _InOrder(click.Group):

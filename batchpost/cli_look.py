@@ -64,11 +64,16 @@ def runs(output: Output, job: str | None, most: int, workspace: Path | None) -> 
 @_WORKSPACE
 @click.pass_obj
 def show(output: Output, run: str, as_json: bool, workspace: Path | None) -> int:
-    """Show a run: its books, the reasons, the money, what is outstanding, and the next command."""
-    from batchpost.lookback import show_text
+    """Show a run: its books, the reasons, the money, what is outstanding, and the next command.
+
+    The books are those of its end. What stands since of rows without a known end is told below them, in JSON under
+    "today".
+    """
+    from batchpost.lookback import next_of, show_text
 
     found = _found(run, workspace)
-    output.say(json.dumps(found.summary) if as_json else show_text(found, Path.cwd()))
+    today = {"unknown": found.doubts, "due": len(found.due), "decided": found.decided, "next": next_of(found)}
+    output.say(json.dumps({**found.summary, "today": today}) if as_json else show_text(found, Path.cwd()))
     return 0
 
 

@@ -105,7 +105,11 @@ def run(output: Output, /, jobs: tuple[Path, ...], **given: Any) -> int:
 @click.command()
 @click.argument("run", metavar="RUN")
 @click.option(
-    "--only", type=NAMES, default="failed,rejected,not_attempted", show_default=True, help="Rows of these outcomes."
+    *("--only",),
+    type=NAMES,
+    default="failed,rejected,not_attempted,due",
+    show_default=True,
+    help="Rows of these outcomes; due: those that resolve made due again.",
 )
 @click.option(
     "--reason", "reasons", type=NAMES, default=(), help="Only those of these reasons: lead_not_found,timeout."
@@ -116,7 +120,8 @@ def retry(output: Output, /, run: str, only: tuple[str, ...], reasons: tuple[str
     """Send rows of a finished run that did not get through once more.
 
     They are taken from the run's own input, which must still be there as it was, by the job file as it is now. An
-    update is left out where a newer one of its lead went out since. What is unknown is never sent again this way.
+    update is left out where a newer one of its lead went out since. What is unknown goes out only once it is due: once
+    `batchpost resolve` said so.
     """
     from batchpost.lookback import all_runs, find_home, find_run
     from batchpost.retry import retry_rows
@@ -124,12 +129,17 @@ def retry(output: Output, /, run: str, only: tuple[str, ...], reasons: tuple[str
 
     home = find_home(given["workspace"], os.environ, Path.cwd())
     found = find_run(all_runs(home, os.environ), run, home)
-    if unfit := set(only) - {"failed", "rejected", "not_attempted"}:
-        raise UsageError(f"--only: {', '.join(sorted(unfit))} rows cannot be sent again as they are")
+    if unfit := set(only) - {"failed", "rejected", "not_attempted", "due"}:
+        settle = f". Settle them first: batchpost resolve {found.record.run_id}" if "unknown" in unfit else ""
+        raise UsageError(f"--only: {', '.join(sorted(unfit))} rows cannot be sent again as they are{settle}")
     path = Path(str(found.summary.get("job_file", "")))
-    rows_file, rows = retry_rows(_job(path, given), found.folder, found.summary, only, reasons)
+    due = found.due if "due" in only else ()
+    rows_file, rows = retry_rows(_job(path, given), found.folder, found.summary, only, reasons, due)
     if not rows:
-        output.tell(f"{found.record.run_id} has no rows to send again.")
+        waits = (
+            f" {found.doubts:,} wait for a decision: batchpost resolve {found.record.run_id}" if found.doubts else ""
+        )
+        output.tell(f"{found.record.run_id} has no rows to send again.{waits}")
         return 0
     chosen = ("--only", ",".join(only), *(("--reason", ",".join(reasons)) if reasons else ()))
     settings = _settings(given, retry=True, instead=("batchpost", "retry", found.record.run_id, *chosen))

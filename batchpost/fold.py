@@ -137,7 +137,7 @@ class _Folder:
         if delivered:
             self._mark_delivered(ended.number)
         if settlement.outcome is Outcome.UNKNOWN or (ended.may_be_applied and settlement.reason in _INCONCLUSIVE):
-            self._doubt(claim, ended.number)
+            self._doubt(claim, ended.number, ended.sitting)
         if not self._is_event:
             self._update(ended.number, claim.key, claim.body_hash, delivered, delivered or ended.may_be_applied)
         elif delivered:
@@ -150,7 +150,7 @@ class _Folder:
         if not row.in_doubt:
             return
         if self._keeps_doubts:
-            self._doubt(row.claim, number)
+            self._doubt(row.claim, number, row.sitting)
         if not self._is_event:
             self._update(number, row.claim.key, row.claim.body_hash, False, True)
 
@@ -174,8 +174,11 @@ class _Folder:
             entries.append((content, rows, own.to_bytes(rows // 8 + 1, "little")))
         return [*entries, *((content, rows, bytes(bitmap)) for content, bitmap, rows in self._linked)]
 
-    def _doubt(self, claim: Claim, number: int) -> None:
-        self._doubts.append(Uncertain(claim.key, claim.body_hash, number, claim.stake, claim.amount))
+    def _doubt(self, claim: Claim, number: int, sitting: int) -> None:
+        content, row = (self._links[number] if self._links else None) or (None, 0)
+        mends = b"" if content is None else self._linked[content][0]
+        claimed = (claim.key, claim.body_hash, number, claim.stake, claim.amount)
+        self._doubts.append(Uncertain(*claimed, mends, row, sitting))
 
     def _mark_delivered(self, number: int) -> None:
         """A mend that got through settles the row that it mends, too."""

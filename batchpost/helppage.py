@@ -18,7 +18,7 @@ _WIDTH = 100
 def help_pages(group: click.Group = batchpost) -> str:
     """The help text of each command under a heading of its own, in the group's order."""
     parts = []
-    with click.Context(group, info_name=group.name) as parent:
+    with click.Context(group, info_name=group.name, **group.context_settings) as parent:
         for name in group.list_commands(parent):
             command = group.commands[name]
             with click.Context(

@@ -37,7 +37,8 @@ class DamagedJournal(LedgerError):
 
 
 class Ended(NamedTuple):
-    """A settled row: its claim, its end and the evidence. Times are Unix seconds."""
+    """A settled row: its claim, its end and the evidence. Times are Unix seconds; ``sitting`` (from 1) is that of its
+    last attempt."""
 
     number: int
     claim: Claim
@@ -47,17 +48,21 @@ class Ended(NamedTuple):
     attempts: int
     latency_ms: float
     may_be_applied: bool
+    sitting: int = 1
 
 
 @dataclass(slots=True)
 class Open:
-    """A row that was claimed and not settled. ``in_doubt``: an attempt of it may have arrived."""
+    """A row that was claimed and not settled. ``in_doubt``: an attempt of it may have arrived, the last of them in
+    ``sitting``; ``claimed`` is the sitting of its last claim."""
 
     claim: Claim
     in_doubt: bool = False
     attempts: int = 0
     first_attempt_at: float = 0.0
     started: bool = False
+    sitting: int = 1
+    claimed: int = 1
 
 
 @dataclass(slots=True)
@@ -73,9 +78,11 @@ class History:
     sittings: int = 0
     over: tuple[str, int] | None = None
     starts: int = 0
+    sitting: int = 1
 
-    def begin(self) -> None:
-        """The next file begins; which boot it is of, its first record will say."""
+    def begin(self, sitting: int) -> None:
+        """The file of this sitting begins; which boot it is of, its first record will say."""
+        self.sitting = sitting
         self.over = None
         self.header = {**self.header, "boot_id": ""}
 
@@ -84,7 +91,7 @@ class History:
         kind = record[0]
         if kind == "claim":
             for number, claim in record[2]:
-                self.open.setdefault(number, Open(claim))
+                self.open.setdefault(number, Open(claim)).claimed = self.sitting
         elif kind == "sitting":
             self.header = {**record[1], **self.header, "boot_id": record[1]["boot_id"]}
             self.sittings += 1
@@ -99,6 +106,8 @@ class History:
         one is."""
         for number, row in list(self.open.items()):
             row.in_doubt = row.in_doubt or row.started or lost_writes
+            if lost_writes and row.claimed == self.sitting:
+                row.sitting = self.sitting
             row.started = False
             if not row.in_doubt and not row.attempts:
                 del self.open[number]  # claimed, and certainly not sent
@@ -111,6 +120,7 @@ class History:
         kind, number, at = record[:3]
         if kind == "start":
             row.started = True
+            row.sitting = self.sitting
             row.attempts += 1
             self.starts += 1
             row.first_attempt_at = row.first_attempt_at or at
@@ -120,7 +130,8 @@ class History:
         else:
             settlement = Settlement(_OUTCOMES[record[3]], *record[4:11])
             del self.open[number]
-            evidence = (row.first_attempt_at, row.attempts, *record[11:13])
+            latency, may_be_applied = record[11:13]
+            evidence = (row.first_attempt_at, row.attempts, latency, may_be_applied, row.sitting)
             return Ended(number, row.claim, settlement, at, *evidence)
         return None
 
@@ -134,6 +145,7 @@ def replay(files: Sequence[Path], history: History, *, boot: Callable[[], str] =
     """
     _check_sequence(files)
     for index, path in enumerate(files):
+        history.begin(sitting_number(path) or index + 1)
         torn = yield from _sitting(path, files[:index], history, boot())
         # What a crash of this sitting leaves in doubt is decided by its own boot, before the next sitting's records.
         # Within one boot a torn record is all that is lost, and nothing was sent after it.
@@ -156,7 +168,6 @@ def _check_sequence(files: Sequence[Path]) -> None:
 
 def _sitting(path: Path, earlier: Sequence[Path], history: History, boot: str) -> Generator[Ended, None, bool]:
     """Read one sitting; returns whether something of it was lost in a crash."""
-    history.begin()
     damaged_at = -1
     under_way = False
     for line in read_lines(path):

@@ -22,8 +22,7 @@ from batchpost.ledgerfile import lay_out, open_file
 
 __all__ = ["Delivered", "Fold", "LastUpdate", "Ledger", "RunRecord", "Uncertain"]
 
-
-# What a delivery tells of doubts about its event, whatever their bodies; one that was voided with another body stays so.
+# What a delivery tells of doubts about its event, whatever their bodies; one voided with another body stays so.
 _DELIVERED_AFTER_ALL = """
 UPDATE doubts SET state = 'delivered' WHERE key = ? AND EXISTS (
     SELECT 1 FROM events WHERE events.key = doubts.key AND (events.body = doubts.body OR doubts.state <> 'voided')
@@ -45,13 +44,17 @@ class Delivered(NamedTuple):
 
 class Uncertain(NamedTuple):
     """A request of a run's row (from 0) whose end is not known: its operation, and its body, stake and amount as
-    claimed; ``stake`` is empty for updates and in what version 1 wrote."""
+    claimed; ``stake`` is empty for updates and in what version 1 wrote. ``mends`` and ``mends_row`` are the content and
+    the row (from 0) of the one that it mends, ``sitting`` (from 1) is that of its last attempt."""
 
     key: bytes
     body: bytes
     row: int
     stake: bytes = b""
     amount: str = ""
+    mends: bytes = b""
+    mends_row: int = 0
+    sitting: int = 1
 
 
 class LastUpdate(NamedTuple):
@@ -234,16 +237,18 @@ class Ledger:
     def fold(self, run_id: str, sittings: int, folds: Iterable[Fold]) -> bool:
         """Take in a run's journal up to its ``sittings``-th sitting, in parts but in one transaction.
 
-        Returns False, and changes nothing, when that was done before. Raises LedgerError for an unknown run.
+        Returns False, and changes nothing, when that was done before. A doubt of a sitting taken in before is not a new
+        one: a person may have settled it since. Raises LedgerError for an unknown run.
         """
         query = "UPDATE runs SET folded = ?1 WHERE run_id = ?2 AND folded < ?1"
         with self.writing():
+            found = self._db.row("SELECT folded FROM runs WHERE run_id = ?", (run_id,))
+            if found is None:
+                raise LedgerError(f"{self.path}: this ledger does not know the run {run_id}")
             if self._db.change(query, (sittings, run_id)) == 0:
-                if not self._db.row("SELECT 1 FROM runs WHERE run_id = ?", (run_id,)):
-                    raise LedgerError(f"{self.path}: this ledger does not know the run {run_id}")
                 return False
             for fold in folds:
-                self.take(run_id, fold)
+                self.take(run_id, fold._replace(doubts=[one for one in fold.doubts if one.sitting > found[0]]))
         return True
 
     def take(self, run_id: str, fold: Fold) -> None:
@@ -265,18 +270,24 @@ class Ledger:
             self._db.change_all(_DELIVERED_AFTER_ALL, [(row[0],) for row in rows])
 
     def _raise(self, run_id: str, doubts: Sequence[Uncertain]) -> None:
-        """Enter doubts. One that was resolved once is a new one when a later run raises it again; the row of the run
-        before then waits for that one."""
+        """Enter doubts. One that was resolved once is a new one when a later request raises it again; the row of the
+        run before then waits for that one, and so does another row of this run with the same body."""
         self._db.change_all(
             "INSERT OR REPLACE INTO waiting SELECT run_id, row, key, body FROM doubts "
             "WHERE key = ? AND body = ? AND run_id <> ? AND state <> 'delivered'",
             [(doubt.key, doubt.body, run_id) for doubt in doubts],
         )
         self._db.change_all(
-            "INSERT INTO doubts (key, body, run_id, row, stake, amount) VALUES (?, ?, ?, ?, ?, ?) "
+            "INSERT INTO doubts (key, body, row, stake, amount, mends, mends_row, run_id) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (key, body) DO UPDATE SET state = 'open', run_id = excluded.run_id, row = excluded.row, "
-            "stake = excluded.stake, amount = excluded.amount WHERE run_id <> excluded.run_id",
-            [(doubt.key, doubt.body, run_id, doubt.row, doubt.stake, doubt.amount) for doubt in doubts],
+            "stake = excluded.stake, amount = excluded.amount, mends = excluded.mends, mends_row = excluded.mends_row",
+            [(*doubt[:7], run_id) for doubt in doubts],
+        )
+        self._db.change_all(
+            "INSERT OR IGNORE INTO waiting SELECT run_id, ?1, key, body FROM doubts "
+            "WHERE key = ?2 AND body = ?3 AND run_id = ?4 AND row <> ?1",
+            [(doubt.row, doubt.key, doubt.body, run_id) for doubt in doubts],
         )
 
     def _fold_updates(self, updates: Sequence[tuple[bytes, LastUpdate]]) -> None:

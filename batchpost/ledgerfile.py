@@ -39,9 +39,11 @@ _SECOND_SCHEMA = """
 ALTER TABLE events ADD COLUMN row INTEGER;
 ALTER TABLE doubts ADD COLUMN stake BLOB DEFAULT x'';
 ALTER TABLE doubts ADD COLUMN amount TEXT DEFAULT '';
+ALTER TABLE doubts ADD COLUMN mends BLOB DEFAULT x'';
+ALTER TABLE doubts ADD COLUMN mends_row INTEGER DEFAULT 0;
 ALTER TABLE runs ADD COLUMN contents TEXT DEFAULT '[]';
 CREATE TABLE resolutions (
-    id INTEGER PRIMARY KEY, at REAL, action TEXT, note TEXT, run_id TEXT, row INTEGER, key BLOB, body BLOB
+    id INTEGER PRIMARY KEY, at REAL, action TEXT, note TEXT, who TEXT, run_id TEXT, row INTEGER, key BLOB, body BLOB
 ) STRICT;
 CREATE TABLE waiting (
     run_id TEXT, row INTEGER, key BLOB, body BLOB, PRIMARY KEY (run_id, row)
@@ -165,9 +167,22 @@ def _checked(database: Database, crashed: bool) -> int:
             problem = problem or "its header is damaged"
         if not problem and (crashed or not checksummed):
             [(problem,)] = database.rows("PRAGMA integrity_check(1)")
+            problem = _misplaced(database) if problem == "ok" else problem
     if problem not in ("", "ok"):
         raise damaged(path, problem)
     return version
+
+
+def _misplaced(database: Database) -> str:
+    """What SQLite's own check does not see: a table whose page became another one's, as their rows are of other types.
+    Says which; empty where all is well."""
+    tables = database.rows("SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'meta'")
+    for (table,) in [*tables]:
+        columns = [*database.rows("SELECT name, lower(type) FROM pragma_table_info(?)", (table,))]
+        wrong = " OR ".join(f"typeof({name}) NOT IN ('{kind}', 'null')" for name, kind in columns)
+        if database.row(f"SELECT 1 FROM {table} WHERE {wrong} LIMIT 1"):  # noqa: S608 - our own names
+            return f"rows of {table} are another table's"
+    return ""
 
 
 def _refuse_network(path: Path, mounts: Path) -> None:

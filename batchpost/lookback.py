@@ -6,9 +6,10 @@ The registers of runs are in the ledgers; which ledgers there are, the workspace
 from __future__ import annotations
 
 import tomllib
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,22 +18,30 @@ from batchpost.errors import UsageError
 from batchpost.layout import aligned, moment, short_command, short_path
 from batchpost.ledger import Ledger, RunRecord
 from batchpost.locks import is_held
+from batchpost.model import Outcome
 from batchpost.places import Places, read_summary
 from batchpost.progress import books_text
+from batchpost.resolutions import Resolutions
+from batchpost.summary import next_command
 
-__all__ = ["Found", "all_runs", "find_home", "find_run", "ledger_files", "runs_text", "show_text"]
+__all__ = ["Found", "all_runs", "find_home", "find_run", "ledger_files", "next_of", "runs_text", "show_text"]
 
 _DEFAULT_LEDGER = "sqlite:.batchpost/ledger.db"
 LATEST = "latest"
+_COLUMNS = ("RUN", "JOB", "STARTED", "STATE", "EXIT", "READ", "DELIVERED", "LEFT", "UNKNOWN")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A run with its places. ``doubts``: operations of it whose end is still unknown."""
+    """A run with its places. ``doubts``: rows of it without a known end to this day; ``due``: the rows (from 0 in its
+    whole input) that a person made due again and that did not get through since; ``decided``: rows by what a person
+    decided about them last."""
 
     record: RunRecord
     at: Places
     doubts: int = 0
+    due: tuple[int, ...] = ()
+    decided: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -90,11 +99,21 @@ def all_runs(workspace: Path, environ: Mapping[str, str]) -> list[Found]:
     found = []
     for path in ledger_files(workspace, environ):
         with closing(Ledger.open(path, must_exist=True)) as ledger:
-            doubts = ledger.open_doubts()
+            resolutions = Resolutions(ledger)
+            doubts, due, decided = resolutions.outstanding(), resolutions.due(), _decided(resolutions)
             for record in ledger.runs():
-                at = Places(path, Path(record.results), record.test)
-                found.append(Found(record, at, doubts.get(record.run_id, 0)))
+                at, run_id = Places(path, Path(record.results), record.test), record.run_id
+                found.append(Found(record, at, len(doubts.get(run_id, ())), due.get(run_id, ()), decided[run_id]))
     return sorted(found, key=lambda run: (run.record.started_at, run.record.run_id))
+
+
+def _decided(resolutions: Resolutions) -> defaultdict[str, Counter[str]]:
+    """Of each run its rows by the last decision about them."""
+    last = {(one.run_id, one.row): one.action for one in resolutions.of()}
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for (run_id, _), action in last.items():
+        counts[run_id][action] += 1
+    return counts
 
 
 def find_run(runs: Sequence[Found], name: str, workspace: Path) -> Found:
@@ -111,10 +130,11 @@ def find_run(runs: Sequence[Found], name: str, workspace: Path) -> Found:
 
 
 def runs_text(runs: Sequence[Found], workspace: Path) -> str:
-    """The runs as a table, the newest at the end."""
+    """The runs as a table, the newest at the end. LEFT is what each left when it ended, UNKNOWN the rows of it that
+    have no known end to this day."""
     if not runs:
         return f"There are no runs in {workspace}."
-    rows: list[tuple[str, ...]] = [("RUN", "JOB", "STARTED", "STATE", "EXIT", "READ", "DELIVERED", "LEFT", "")]
+    rows: list[tuple[str, ...]] = [(*_COLUMNS, "")]
     for run in runs:
         summary = run.summary
         counts = summary.get("rows", {})
@@ -122,8 +142,8 @@ def runs_text(runs: Sequence[Found], workspace: Path) -> str:
         numbers = [f"{count:,}" if counts else "-" for count in (counts.get("read"), counts.get("delivered"), left)]
         code = summary.get("exit_code", run.record.exit_code)
         facts = (run.record.run_id, run.record.job, _started(run), run.state, "-" if code is None else str(code))
-        rows.append((*facts, *numbers, "test" if run.record.test else ""))
-    return "\n".join(aligned(rows, right=(4, 5, 6, 7)))
+        rows.append((*facts, *numbers, f"{run.doubts:,}" if run.doubts else "-", "test" if run.record.test else ""))
+    return "\n".join(aligned(rows, right=(4, 5, 6, 7, 8)))
 
 
 def show_text(run: Found, here: Path) -> str:
@@ -143,7 +163,7 @@ def show_text(run: Found, here: Path) -> str:
         lines += ["", books_text(summary)]
     if outstanding := list(_outstanding(run, summary)):
         lines += ["", *outstanding]
-    if command := _next(run, summary):
+    if command := next_of(run):
         lines += ["", f"Next: {short_command(command, here)}"]
     return "\n".join(lines)
 
@@ -159,21 +179,38 @@ def _state_text(run: Found, summary: Mapping[str, Any]) -> str:
 
 
 def _outstanding(run: Found, summary: Mapping[str, Any]) -> Iterator[str]:
+    run_id = run.record.run_id
     if run.doubts:
-        yield f"Operations of this run whose end is not known: {run.doubts:,}"
-    for run_id, count in summary.get("outstanding", {}).items():
-        yield f"When this run was made, the same of {run_id}: {count:,}"
+        settle = f"batchpost resolve {run_id}"
+        told = "" if next_of(run) == settle else f". To settle them: {settle}"
+        yield f"Rows without a known end to this day: {run.doubts:,}{told}"
+    if run.decided:
+        decided = (f"{count:,} {action.replace('_', ' ')}" for action, count in run.decided.items())
+        due = f"; {len(run.due):,} of them due" if run.due else ""
+        yield f"Decided since: {', '.join(decided)}{due}"
+    for earlier, count in summary.get("outstanding", {}).items():
+        yield f"When this run was made, rows of {earlier} without a known end: {count:,}"
     for name in ("to_fix", "corrections"):
         if summary.get(name) and (path := run.folder / f"{name}.csv").exists():
             yield f"{path.name}: {summary[name]:,} rows"
 
 
-def _next(run: Found, summary: Mapping[str, Any]) -> str:
-    """The summary's own word, but for a run that ended without writing it."""
+def next_of(run: Found) -> str:
+    """The command to type next about a run: the summary's own word, but for a run that ended without writing it, or
+    whose rows without a known end a person has settled since."""
+    summary, run_id = run.summary, run.record.run_id
+    job, said = summary.get("job_file", ""), str(summary.get("next") or "")
     if run.held:
         return f"batchpost stop {run.record.job}"
     if run.state == "abandoned":
-        return ""
-    if run.state == "crashed" and summary.get("job_file"):
-        return f"batchpost run {summary['job_file']}"
-    return str(summary.get("next") or "")
+        return f"batchpost resolve {run_id}" if run.doubts else f"batchpost run {job}" if run.due and job else ""
+    if run.state == "crashed":
+        return f"batchpost run {job}" if job else said
+    if run.record.unfinished or said == f"batchpost retry {run_id}":
+        return said
+    if run.doubts or run.due:
+        return f"batchpost {'resolve' if run.doubts else 'retry'} {run_id}"
+    if said != f"batchpost resolve {run_id}":
+        return said
+    rows = {**summary.get("rows", {}), Outcome.UNKNOWN.value: 0}
+    return next_command(rows, run_id, job, run.folder, summary.get("to_fix"))

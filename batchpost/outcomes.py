@@ -121,7 +121,7 @@ def _closed(frame: pl.DataFrame, repeats: pl.Expr, ends: Ends) -> pl.DataFrame:
         repeats,
     ).join(_open_frame(ends.left_open), on="row", how="left", maintain_order="left")
     without_end = pl.col("outcome").is_null()
-    in_doubt = pl.col("in_doubt").fill_null(False) & (pl.col("repeat") != Repeat.HARMLESS)
+    in_doubt = pl.col("in_doubt").fill_null(False) & ~pl.col("repeat").is_in(_sent_again_after(ends.cause))
     return frame.with_columns(
         pl.when(~without_end)
         .then("reason")
@@ -138,6 +138,13 @@ def _closed(frame: pl.DataFrame, repeats: pl.Expr, ends: Ends) -> pl.DataFrame:
         pl.coalesce("attempts", "attempts_open").fill_null(0).alias("attempts"),
         pl.coalesce("first_attempt_at", "first_attempt_at_open").alias("first_attempt_at"),
     )
+
+
+def _sent_again_after(cause: str) -> list[str]:
+    """The rows that a stop leaves without an end and not unknown, though an attempt may have arrived. A redirect is an
+    answer, which sends the request elsewhere: an event that is refused a second time just waits for the right address.
+    """
+    return [Repeat.HARMLESS, Repeat.REFUSED] if cause == "redirect" else [Repeat.HARMLESS]
 
 
 def _open_frame(rows: Mapping[int, Open]) -> pl.DataFrame:

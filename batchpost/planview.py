@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from batchpost.compare import waiting_rows
 from batchpost.layout import aligned, amount_text, span
 from batchpost.masking import Sample
 from batchpost.model import Outcome
 from batchpost.preview import TO_SEND, Preview
 from batchpost.reasons import meaning
+from batchpost.resolutions import Resolutions
 from batchpost.summary import Books, exit_code, plain
 
 __all__ = ["FileView", "PlanView", "plan_json", "plan_text", "view_of"]
@@ -34,7 +36,8 @@ class FileView:
 @dataclass(frozen=True, slots=True)
 class PlanView:
     """All that is printed. ``reasons`` are (outcome, reason, rows); ``limit`` is math.inf without one; ``in_doubt``
-    rows go out again although an attempt of them may have arrived, which is harmless for them."""
+    rows go out again although an attempt of them may have arrived, which is harmless for them; ``waits`` are the runs
+    that left operations of this input without a known end, each with how many."""
 
     job: str
     route: str
@@ -51,6 +54,7 @@ class PlanView:
     settled: int = 0
     abandons: list[str] = field(default_factory=list)
     under_way: dict[str, Any] | None = None
+    waits: dict[str, int] = field(default_factory=dict)
 
     @property
     def to_send(self) -> int:
@@ -94,6 +98,7 @@ def view_of(preview: Preview, limit: float = math.inf) -> PlanView:
         settled=prepared.ended.height,
         abandons=[record.run_id for record in prepared.abandoned],
         under_way=preview.under_way,
+        waits=Resolutions(prepared.ledger).raised_by({key for _, key, _ in waiting_rows(plan, job)}),
     )
 
 
@@ -134,6 +139,7 @@ def plan_json(view: PlanView) -> dict[str, Any]:
         "continues": view.continues or None,
         "abandons": view.abandons,
         "under_way": view.under_way is not None,
+        "waits": view.waits,
         "samples": [sample.as_dict() for sample in view.samples],
     }
 
@@ -186,6 +192,8 @@ def _runs(view: PlanView) -> Iterator[str]:
         yield f"The unfinished run {run_id} was of another input or another job file: the next run gives it up."
     if view.in_doubt:
         yield f"{view.in_doubt:,} rows may have arrived before; sending them again is harmless."
+    for run_id, count in view.waits.items():
+        yield f"{count:,} wait until somebody says what became of them in an earlier run: batchpost resolve {run_id}"
 
 
 def _sending(view: PlanView) -> Iterator[str]:

@@ -28,9 +28,11 @@ from batchpost.journal import sitting_files
 from batchpost.ledger import Ledger, RunRecord
 from batchpost.links import Links, resolve
 from batchpost.locks import Locks, is_held
+from batchpost.model import Outcome
 from batchpost.outcomes import ended_frame
 from batchpost.places import Places
 from batchpost.plan import Plan, read_input
+from batchpost.resolutions import Resolutions
 from batchpost.source import InputFile, Reader, find_files, open_input
 from batchpost.targets import Targets
 from batchpost.transport import Origin
@@ -46,7 +48,7 @@ class Prepared:
 
     ``run`` is the register's entry (sequence number 0 before it is entered); ``continued`` the unfinished run that
     this one goes on with; ``ended`` and ``history`` what its journal holds; ``abandoned`` unfinished runs of the job
-    that do not fit this input any more.
+    that do not fit this input any more; ``resolved`` rows of ``ended`` whose unknown end was settled since.
     """
 
     job: Job
@@ -64,16 +66,24 @@ class Prepared:
     history: History = field(default_factory=History)
     abandoned: list[RunRecord] = field(default_factory=list)
     corrections: list[Correction] = field(default_factory=list)
+    resolved: set[int] = field(default_factory=set)
     edge: Edge = WORLD
 
 
-def fold_dead_runs(ledger: Ledger, at: Places, edge: Edge = WORLD) -> list[RunRecord]:
-    """Fold what runs that died left in their journals; returns those runs. Raises LedgerError for a damaged one.
+def fold_dead_runs(ledger: Ledger, at: Places, edge: Edge = WORLD, *, new_ledger: bool = False) -> list[RunRecord]:
+    """Fold what runs that died left in their journals; returns those runs. Raises LedgerError for a damaged one, and
+    for one that is gone unless a person said ``new_ledger``: this one may come from another place.
 
     What such a run claimed and did not settle is in doubt from here on, for every run.
     """
     with folding(at):
-        return [record for record in ledger.runs() if record.unfinished and _fold_dead(ledger, at, record, edge)]
+        dead = [record for record in ledger.runs() if record.unfinished and not (new_ledger and _lost(at, record))]
+        return [record for record in dead if _fold_dead(ledger, at, record, edge)]
+
+
+def _lost(at: Places, record: RunRecord) -> bool:
+    """Whether sittings that the ledger has taken in are not there any more: the run cannot be gone on with."""
+    return len(sitting_files(at.run(record.run_id))) < record.folded
 
 
 @contextmanager
@@ -174,7 +184,7 @@ def _find_unfinished(prepared: Prepared, new_run: bool) -> None:
         if not record.unfinished:
             continue
         same = (record.fingerprint, record.inputs) == (prepared.run.fingerprint, prepared.run.inputs)
-        if same and not new_run and not prepared.continued:
+        if same and not new_run and not prepared.continued and not _lost(prepared.at, record):
             prepared.run, prepared.continued = record, True
             _take_up(prepared)
         else:
@@ -182,11 +192,15 @@ def _find_unfinished(prepared: Prepared, new_run: bool) -> None:
 
 
 def _take_up(prepared: Prepared) -> None:
-    """What the journal settled stays settled; rows of a source that was inactive are tried again."""
+    """What the journal settled stays settled; rows of a source that was inactive are tried again. Of a row without a
+    known end that a person decided about since, the ledger says what is to become of it."""
     files = sitting_files(prepared.at.run(prepared.run.run_id))
     prepared.ended = ended_frame(replay(files, prepared.history, boot=prepared.edge.boot))
+    unknown = prepared.ended.filter(pl.col("outcome") == Outcome.UNKNOWN.value)["row"]
+    prepared.resolved = Resolutions(prepared.ledger).settled_of(prepared.run.run_id) & set(unknown)
     fates = prepared.plan.fates
-    for number, outcome, reason in prepared.ended.select("row", "outcome", "reason").iter_rows():
+    settled = prepared.ended.filter(~pl.col("row").is_in(list(prepared.resolved)))
+    for number, outcome, reason in settled.select("row", "outcome", "reason").iter_rows():
         if reason != "source_inactive" and fates.codes[number] == SEND:
             fates.codes[number] = fates.code(outcome, reason)
 

@@ -67,6 +67,11 @@ def closing_lines(summary: Mapping[str, Any], folder: Path, here: Path) -> str:
     head = f"{summary['job']} {summary['run_id']}: {_ended(summary)}{'  (a test)' if summary.get('test') else ''}"
     where = f"{short_path(folder, here)}{': ' + ', '.join(files) if files else ''}"
     lines = [head, books_text(summary), "", speed, where]
+    if not summary.get("rows", {}).get("unknown"):
+        lines += [
+            f"{count:,} rows of an earlier run have no known end yet: batchpost resolve {run_id}"
+            for run_id, count in summary.get("outstanding", {}).items()
+        ]
     if summary.get("exit_code"):
         lines.append(last_line(summary, here))
     return "\n".join(lines)

@@ -9,7 +9,7 @@ UNTROUBLED = frozenset(
     {
         *("accepted", "unsold", "conversion", "tracking"),
         *("same_row", "ledger", "unchanged", "differs", "confirmed_duplicate", "foreign_duplicate"),
-        *("filtered", "otherwise", "blank_row", "totals_row", "duplicate_in_input", "superseded"),
+        *("filtered", "otherwise", "blank_row", "totals_row", "duplicate_in_input", "superseded", "ignored", "voided"),
     }
 )
 
@@ -34,6 +34,8 @@ REASONS = {
     "totals_row": "a total under the data",
     "duplicate_in_input": "the same operation as an earlier row of this input",
     "superseded": "a newer update of this lead went out since",
+    "ignored": "it may have arrived, and a person said to leave it at that",
+    "voided": "delivered once, and removed by the platform since",
     # invalid
     "missing_required": "a required cell is empty",
     "missing_campaign": "the row names no campaign",

@@ -22,6 +22,10 @@ DUE: tuple[Action, Action] = ("resend", "not_delivered")
 
 _WAITS = "(waiting.body = x'' OR waiting.body = doubts.body)"
 _DUE = "('resend', 'not_delivered')"
+_NEWER = (
+    "(SELECT 1 FROM updates JOIN runs ON runs.run_id = doubts.run_id "
+    "WHERE updates.key = doubts.key AND (updates.seq, updates.row) > (runs.seq, doubts.row))"
+)
 
 
 class Doubt(NamedTuple):
@@ -100,9 +104,10 @@ class Resolutions:
         return self._rows_of_runs("state = 'open'")
 
     def due(self) -> dict[str, tuple[int, ...]]:
-        """Of each run that has some: its rows that a person made due again and that did not get through since."""
+        """Of each run that has some: its rows that a person made due again, and that neither got through since nor
+        are of a lead of which a newer update went out."""
         unsure = self.outstanding()
-        found = self._rows_of_runs(f"state IN {_DUE}")
+        found = self._rows_of_runs(f"state IN {_DUE} AND NOT EXISTS {_NEWER}")
         return {run: tuple(row for row in rows if row not in unsure.get(run, ())) for run, rows in found.items()}
 
     def about(self, keys: Sequence[bytes]) -> dict[bytes, list[Decided]]:
@@ -113,6 +118,14 @@ class Resolutions:
             wanted = wanted or set(keys)
             if key in wanted and decided[2] != "open":
                 found.setdefault(key, []).append(Decided(*decided))
+        return found
+
+    def raised_by(self, keys: Collection[bytes]) -> dict[str, int]:
+        """The runs that left one of these operations without a known end, each with how many."""
+        found: dict[str, int] = {}
+        for key, run_id in self._db.rows("SELECT key, run_id FROM doubts WHERE state = 'open' ORDER BY run_id"):
+            if key in keys:
+                found[run_id] = found.get(run_id, 0) + 1
         return found
 
     def taken_back(self) -> set[bytes]:
@@ -143,9 +156,9 @@ class Resolutions:
 
     def decide(
         self, doubts: Sequence[Doubt], action: Action, note: str, *, is_event: bool = True, who: str = ""
-    ) -> None:
+    ) -> list[tuple[str, int]]:
         """Put an end to doubts that still are as they are given here, each once; the rows that wait for such an
-        operation are decided with it, and so recorded, too. ``who`` is the person's login name.
+        operation are decided with it, and so recorded, too. ``who`` is the person's login name. Returns runs and rows.
 
         ``delivered``: the ledger knows it from then on. ``voided``: it forgets that it was delivered. An action of
         :data:`DUE`: the files of these rows are not finished any more. Raises LedgerError, and then nothing was
@@ -154,7 +167,7 @@ class Resolutions:
         with self._ledger.writing():
             for doubt in doubts:
                 self._change(doubt, action)
-            touched = [run_id for doubt in doubts for run_id in self._record(doubt, action, note, who)]
+            touched = [row for doubt in doubts for row in self._record(doubt, action, note, who)]
             if not is_event:
                 self._confirm(doubts)
             elif action == "delivered":
@@ -162,7 +175,8 @@ class Resolutions:
             if action == "delivered":
                 self._mark(doubts)
             if action in DUE:
-                self._reopen(set(touched))
+                self._reopen({run_id for run_id, _ in touched})
+        return touched
 
     def _change(self, doubt: Doubt, action: str) -> None:
         if action == "voided" and doubt.state == "delivered":
@@ -179,8 +193,8 @@ class Resolutions:
         if not changed:
             raise LedgerError(f"{self._ledger.path}: a row is not as it was any more. Nothing was resolved; look again")
 
-    def _record(self, doubt: Doubt, action: str, note: str, who: str) -> Iterator[str]:
-        """Enter the decision for the doubt's row and for those that wait for it; gives their runs."""
+    def _record(self, doubt: Doubt, action: str, note: str, who: str) -> Iterator[tuple[str, int]]:
+        """Enter the decision for the doubt's row and for those that wait for it; gives these."""
         waiting = self._db.rows(
             "SELECT run_id, row FROM waiting WHERE key = ? AND (body = x'' OR body = ?)", (doubt.key, doubt.body)
         )
@@ -189,7 +203,7 @@ class Resolutions:
         )
         for run_id, row in dict.fromkeys([(doubt.run_id, doubt.row), *waiting]):
             self._db.change(query, (self._wall(), action, note, who, run_id, row, doubt.key, doubt.body))
-            yield run_id
+            yield run_id, row
 
     def _deliver(self, doubts: Sequence[Doubt]) -> None:
         """What the ledger knows of an event whose reply never came: all but the platform's id of it."""

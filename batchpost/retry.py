@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,15 @@ __all__ = ["retry_rows"]
 
 
 def retry_rows(
-    job: Job, folder: Path, summary: dict[str, Any], outcomes: Collection[str], reasons: Collection[str] = ()
+    job: Job,
+    folder: Path,
+    summary: dict[str, Any],
+    outcomes: Collection[str],
+    reasons: Collection[str] = (),
+    due: Collection[int] = (),
 ) -> tuple[Path, int]:
-    """Write the rows of a run with these outcomes (and, if given, reasons) to ``retry.csv`` in the run's results.
+    """Write the rows of a run with these outcomes (and, if given, reasons) to ``retry.csv`` in the run's results, and
+    those that are ``due`` (from 0 in its whole input) after their end was not known.
 
     ``folder`` is the run's results folder, ``summary`` its summary. Returns the file and its number of rows, 0 without
     a file. Raises UsageError for an unfinished run, InputRefused where its input is not there any more as it was.
@@ -34,12 +41,26 @@ def retry_rows(
         raise UsageError(
             f"Run {summary['run_id']} is not finished: `batchpost run {summary['job_file']}` goes on with it"
         )
-    wanted = picked(outcomes_frame(folder), outcomes, reasons).collect()
+    wanted = _wanted(folder, summary, outcomes, reasons, due)
     path = folder / "retry.csv"
     if wanted.is_empty():
         return path, 0
     _check_input(job, summary)
     return path, _write(path, job, summary, wanted)
+
+
+def _wanted(
+    folder: Path, summary: dict[str, Any], outcomes: Collection[str], reasons: Collection[str], due: Collection[int]
+) -> pl.DataFrame:
+    """The rows' outcomes, in the order of the input."""
+    sources: Sequence[dict[str, Any]] = summary["source"]
+    firsts = dict(
+        zip((one["path"] for one in sources), accumulate((one["rows"] for one in sources), initial=0), strict=False)
+    )
+    number = pl.col("source").replace_strict(firsts, default=None, return_dtype=pl.Int64) + pl.col("row") - 1
+    rows = picked(outcomes_frame(folder), (), reasons)
+    picks = pl.col("outcome").is_in(list(outcomes)) | number.is_in(list(due)).fill_null(False)
+    return rows.filter(picks).collect()
 
 
 def _check_input(job: Job, summary: dict[str, Any]) -> None:

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import polars as pl
+
 from batchpost.compare import waiting_rows
 from batchpost.crashed import write_crashed
 from batchpost.edge import WORLD, Edge
 from batchpost.errors import CutShort, InputChanged, JournalError, LedgerError, UsageError
+from batchpost.fates import SEND
 from batchpost.files import private_folder
 from batchpost.finish import write_results
 from batchpost.fold import fold_run
@@ -22,6 +25,7 @@ from batchpost.journal import sitting_files
 from batchpost.ledger import Ledger, RunRecord
 from batchpost.leftovers import clear_finished, clear_run
 from batchpost.locks import Locks, operation_locks, remove_lock
+from batchpost.model import Outcome
 from batchpost.outcomes import EndedRows, Ends
 from batchpost.places import Places, open_ledger, places, read_summary
 from batchpost.prepare import Prepared, fold_dead_runs, folding, prepare
@@ -75,7 +79,7 @@ def run_job(
             prepared = prepare(
                 *(job, at, ledger, targets),
                 spool=spool,
-                lock_campaigns=lambda campaigns: _lock_campaigns(locks, job, campaigns, ledger, at, edge),
+                lock_campaigns=lambda campaigns: _lock_campaigns(locks, job, campaigns, ledger, at, options, edge),
                 new_run=options.new_run,
                 retry=options.retry,
                 edge=edge,
@@ -98,7 +102,7 @@ def _opened(job: Job, at: Places, locks: Locks, options: Options, edge: Edge) ->
         locks.take(operation_locks(job.api.origin, (), is_event=True)[0], f"the events of {job.api.origin}")
     must_exist = job.ledger.must_exist
     with closing(open_ledger(at, must_exist=must_exist, new_ledger=options.new_ledger, edge=edge)) as ledger:
-        fold_dead_runs(ledger, at, edge)
+        fold_dead_runs(ledger, at, edge, new_ledger=options.new_ledger)
         clear_finished(ledger, at, job.name)
         yield ledger
 
@@ -113,11 +117,13 @@ def _spool(at: Places, job: Job) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _lock_campaigns(locks: Locks, job: Job, campaigns: set[str], ledger: Ledger, at: Places, edge: Edge) -> None:
+def _lock_campaigns(
+    locks: Locks, job: Job, campaigns: set[str], ledger: Ledger, at: Places, options: Options, edge: Edge
+) -> None:
     if not job.spec.is_event:
         for name in operation_locks(job.api.origin, campaigns, is_event=False):
             locks.take(name, name)
-        fold_dead_runs(ledger, at, edge)  # the one that held them may have died since
+        fold_dead_runs(ledger, at, edge, new_ledger=options.new_ledger)  # the one that held them may have died since
 
 
 def _refuse_to_give_up(prepared: Prepared, options: Options) -> None:
@@ -228,6 +234,13 @@ def _header(prepared: Prepared, before: list[int]) -> dict[str, object]:
     }
 
 
+def _as_resolved(ended: pl.DataFrame, prepared: Prepared) -> pl.DataFrame:
+    """The settled rows without those whose unknown end a person settled between two sittings: they end as planned."""
+    codes = prepared.plan.fates.codes
+    planned = [row for row in prepared.resolved if codes[row] != SEND]
+    return ended.filter((pl.col("outcome") != Outcome.UNKNOWN.value) | ~pl.col("row").is_in(planned))
+
+
 def _finish(run: Run) -> dict[str, Any]:
     """The ledger, then the results, then the summary: each is right on its own if the next one fails."""
     prepared, run_id = run.prepared, run.record.run_id
@@ -236,7 +249,7 @@ def _finish(run: Run) -> dict[str, Any]:
     history = fold_run(prepared.ledger, run_id, files, rows.add, boot=prepared.edge.boot)
     ended = rows.frame()
     cause = run.stop.cause if run.stop else "finished"
-    ends = Ends(ended, history.open, cause, frozenset(run.tally.held_pids))
+    ends = Ends(_as_resolved(ended, prepared), history.open, cause, frozenset(run.tally.held_pids))
     arguments = (run.results, run_id, prepared.job, prepared.plan)
     try:
         written = write_results(*arguments, prepared.readers, ends, prepared.corrections)
@@ -246,7 +259,7 @@ def _finish(run: Run) -> dict[str, Any]:
     if run.stop is None:
         named = zip(prepared.plan.files, prepared.contents, strict=True)
         prepared.ledger.finish_contents([content for file, content in named if file.path not in written.unfinished])
-        Resolutions(prepared.ledger).wait_for(run_id, waiting_rows(prepared.plan, prepared.job))
+    Resolutions(prepared.ledger).wait_for(run_id, waiting_rows(prepared.plan, prepared.job))
     code = exit_code(written.books, *([run.stop.exit_code] if run.stop else []))
     summary = finished_summary(run, written, ended, history, code)
     write_summary(run.results, summary)

@@ -17,9 +17,11 @@ from batchpost.files import replaced
 from batchpost.finish import Written
 from batchpost.history import History
 from batchpost.ledger import RunRecord
+from batchpost.locks import operation_locks
 from batchpost.model import Outcome, Stop
 from batchpost.prepare import Prepared
-from batchpost.summary import Books, percentiles, plain
+from batchpost.resolutions import Resolutions
+from batchpost.summary import Books, next_command, percentiles, plain
 from batchpost.tally import Tally
 
 __all__ = ["Run", "finished_summary", "running_summary", "source_part", "state_of", "write_summary"]
@@ -121,6 +123,7 @@ def _facts(run: Run, state: str) -> dict[str, Any]:
         "abandoned": [record.run_id for record in prepared.abandoned],
         "tolerated": 0,
         "outstanding": _outstanding(run),
+        "locks": operation_locks(prepared.job.api.origin, prepared.plan.campaigns, is_event=prepared.job.spec.is_event),
         "ledger": {"id": ledger.id, "generation": ledger.generation},
         "started_at": _moment(run.record.started_at),
         "duration_s": round(run.earlier.get("duration_s", 0.0) + run.prepared.edge.clock() - run.started, 3),
@@ -144,9 +147,10 @@ def _sending(run: Run, tally: Tally, sent: int, retried: int, latencies: Sequenc
 
 
 def _outstanding(run: Run) -> dict[str, int]:
-    """Operations of this job's earlier runs whose end is still unknown, by run."""
+    """How many rows of this job's earlier runs have no known end to this day, by run."""
     own = {record.run_id for record in run.prepared.ledger.runs(run.record.job)} - {run.record.run_id}
-    return {run_id: count for run_id, count in run.prepared.ledger.open_doubts().items() if run_id in own}
+    outstanding = Resolutions(run.prepared.ledger).outstanding()
+    return {run_id: len(rows) for run_id, rows in outstanding.items() if run_id in own}
 
 
 def source_part(files: Sequence[Fingerprint], written: Written) -> list[dict[str, Any]]:
@@ -168,15 +172,7 @@ def _next(run: Run, books: Books, written: Written) -> str:
     job, run_id = run.prepared.job.path, run.record.run_id
     if run.stop is not None:
         return f"batchpost run {job}"
-    if books.rows[Outcome.FAILED]:
-        return f"batchpost retry {run_id}"
-    if books.rows[Outcome.UNKNOWN]:
-        return f"batchpost export {run_id} --only unknown"
-    if written.to_fix:
-        return f"batchpost run {job} --source {run.results / 'to_fix.csv'}"
-    if books.rows[Outcome.INVALID] or books.rows[Outcome.REJECTED]:
-        return f"batchpost export {run_id} --only invalid,rejected"
-    return ""
+    return next_command(books.rows, run_id, job, run.results, written.to_fix)
 
 
 def _moment(seconds: float) -> str:

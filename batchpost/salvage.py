@@ -67,16 +67,16 @@ class Salvage:
             lost = history.over is None and not history.is_of_boot(self._boot)
             history.close(lost_writes=lost or (last and self._last.damaged))
         for row in self._hidden:
-            history.open[row] = Open(self._claims[row], in_doubt=True)
+            history.open[row] = Open(self._claims[row], in_doubt=True, sitting=self.sittings)
 
     def _sitting(self, path: Path, history: History) -> Iterator[Ended]:
-        history.begin()
+        history.begin(sitting_number(path))
         for line in read_lines(path):
             record = line.record
             if record is None:
                 continue
             if record[0] in OF_A_ROW and record[1] not in history.open:
-                history.open[record[1]] = Open(self._claims[record[1]])
+                history.open[record[1]] = Open(self._claims[record[1]], sitting=history.sitting)
             if ended := history.apply(record):
                 yield ended
 

@@ -5,22 +5,25 @@ The books of a run are what was known when it ended; this is what the ledger kno
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from batchpost.errors import UsageError
 from batchpost.export import outcomes_frame
-from batchpost.fold import CONFIRMED
-from batchpost.ledger import Ledger
+from batchpost.ledger import Ledger, RunRecord
 from batchpost.lookback import Found
-from batchpost.resolutions import DUE, Doubt, Resolution, Resolutions
+from batchpost.places import Places
+from batchpost.plan import Plan
+from batchpost.resolutions import Doubt, Resolution, Resolutions
+from batchpost.spool import read_spool
 
-__all__ = ["EVIDENCE", "Standing", "money_of", "standing_of"]
+__all__ = ["EVIDENCE", "File", "Standing", "money_of", "standing_of", "told_rows"]
 
 EVIDENCE = {
     "source": pl.String,
@@ -39,45 +42,72 @@ EVIDENCE = {
     "detail": pl.String,
 }
 """What is told of a row, as in ``outcomes``; ``source`` and ``row`` are where a person finds it."""
+_IDS = ("line", "transaction_id", "event_id", "campaign_id", "amount")
+_SCHEMA = {"number": pl.Int64, **EVIDENCE}
+
+
+class File(NamedTuple):
+    """A file of a run's input: its name, the number of its first row in the whole input, its rows."""
+
+    source: str
+    first: int
+    rows: int
 
 
 @dataclass(frozen=True)
 class Standing:
     """``frame`` has ``number`` (the row in the whole input, from 0) and the columns of :data:`EVIDENCE`, in the order
-    of the input; ``gone`` says that the outcomes are not there any more, so that most of them are empty. ``doubts``
-    and ``decided`` (oldest first) are by number. ``runs`` are the ledger's runs by id."""
+    of the input; ``gone`` says that the outcomes are not there, so that some of them are empty. ``doubts`` and
+    ``decided`` (oldest first) are by number. ``runs`` are the ledger's runs by id; ``due`` the rows that a person made
+    due again and that did not get through since; ``again`` what the next commands must say besides."""
 
     run: Found
+    files: Sequence[File]
     frame: pl.DataFrame
     doubts: Mapping[int, list[Doubt]]
     decided: Mapping[int, list[Resolution]]
-    runs: Mapping[str, Any]
+    runs: Mapping[str, RunRecord]
+    due: tuple[int, ...] = ()
     gone: bool = False
+    again: str = ""
 
     @property
     def open(self) -> list[int]:
         """The rows without a known end."""
         return [number for number in sorted(self.doubts) if any(doubt.state == "open" for doubt in self.doubts[number])]
 
-    @property
-    def due(self) -> list[int]:
-        """The rows that a person made due again and that did not get through since."""
-        unsure = set(self.open)
-        due = [row for row, doubts in self.doubts.items() if any(doubt.state in DUE for doubt in doubts)]
-        return sorted(row for row in due if row not in unsure)
-
     def waits_for(self, number: int) -> list[Doubt]:
-        """The open doubts of other runs that a row waits for."""
-        run_id = self.run.record.run_id
-        return [doubt for doubt in self.doubts.get(number, ()) if doubt.state == "open" and doubt.run_id != run_id]
+        """The open doubts about other rows, of this run or another one, that a row waits for."""
+        own = (self.run.record.run_id, number)
+        return [doubt for doubt in self.doubts.get(number, ()) if doubt.state == "open" and doubt[2:4] != own]
 
     def rows(self, numbers: Iterable[int]) -> list[dict[str, Any]]:
         """These rows with all that is known of them, in the order of the input."""
         return self.frame.filter(pl.col("number").is_in(list(numbers))).to_dicts()
 
+    def place(self, number: int) -> str:
+        """A row as a person names it: ``5``, and ``file.csv:5`` where the run has several files."""
+        return _place(self.files, number)
 
-def standing_of(ledger: Ledger, run: Found, *, delivered: bool = False) -> Standing:
-    """What stands of a run; with ``delivered`` its frame has the rows that the run delivered, too. Raises LedgerError."""
+    def place_in(self, run_id: str, number: int) -> str:
+        """The same for a row of any run of the ledger."""
+        record = self.runs.get(run_id)
+        if record is None or run_id == self.run.record.run_id:
+            return _place(self.files, number)
+        return _place(_files(Found(record, Places(self.run.at.ledger, Path(record.results), record.test)))[0], number)
+
+    def row_of(self, run_id: str, number: int) -> str:
+        """``row 5`` of this run, ``row 5 of 20261127T…`` of another one."""
+        of = "" if run_id == self.run.record.run_id else f" of {run_id}"
+        return f"row {self.place_in(run_id, number)}{of}"
+
+    def short(self, source: str) -> str:
+        """A file's name without its folders, where no other file of the run has the same one."""
+        return _short(self.files, source)
+
+
+def standing_of(ledger: Ledger, run: Found, again: str = "") -> Standing:
+    """What stands of a run. Raises LedgerError."""
     resolutions = Resolutions(ledger)
     doubts: dict[int, list[Doubt]] = {}
     for number, doubt in resolutions.doubts_of(run.record.run_id):
@@ -85,11 +115,45 @@ def standing_of(ledger: Ledger, run: Found, *, delivered: bool = False) -> Stand
     decided: dict[int, list[Resolution]] = {}
     for one in resolutions.of(run.record.run_id):
         decided.setdefault(one.row, []).append(one)
-    known = _known(run, doubts, decided)
-    frame, gone = known, True
-    with suppress(UsageError, pl.exceptions.PolarsError):  # somebody has deleted or damaged them
-        frame, gone = _told(run, known, delivered=delivered), False
-    return Standing(run, frame, doubts, decided, {record.run_id: record for record in ledger.runs()}, gone)
+    files, plan = _files(run)
+    known = _known(run, files, doubts, decided)
+    told, gone = _planned(plan, known["number"]), True
+    with suppress(UsageError, pl.exceptions.PolarsError):  # it died early, or somebody has deleted or damaged them
+        told, gone = told_rows(run, files, pl.DataFrame({"number": known["number"]})), False
+    frame = known.update(told, on="number", how="left") if told.height else known
+    runs = {record.run_id: record for record in ledger.runs()}
+    due = resolutions.due().get(run.record.run_id, ())
+    return Standing(run, files, frame.sort("number"), doubts, decided, runs, due, gone, again)
+
+
+def told_rows(run: Found, files: Sequence[File], wanted: pl.DataFrame) -> pl.DataFrame:
+    """Rows from a run's outcomes: ``number`` and the columns of :data:`EVIDENCE`, then what ``wanted`` has besides.
+
+    ``wanted`` has some of these columns, and each of its rows those values that an outcome must have (null: any).
+    Raises UsageError where there are no outcomes, and polars' errors.
+    """
+    first = pl.LazyFrame(files, schema={"source": pl.String, "first": pl.Int64, "rows": pl.UInt32}, orient="row")
+    outcomes = outcomes_frame(run.folder).select(pl.col(name).cast(kind) for name, kind in EVIDENCE.items())
+    number = (pl.col("first") + pl.col("row").cast(pl.Int64) - 1).alias("number")
+    numbered = outcomes.join(first.select("source", "first"), on="source").select(number, *EVIDENCE)
+    [key, *others] = [name for name in ("number", "transaction_id", "reason", *EVIDENCE) if name in wanted.columns]
+    given = wanted.lazy().rename({name: f"_{name}" for name in others if name != key})
+    joined = numbered.join(given, on=key)
+    for name in (name for name in others if name != key):
+        joined = joined.filter(pl.col(f"_{name}").is_null() | (pl.col(f"_{name}") == pl.col(name).cast(pl.String)))
+    extra = [name for name in wanted.columns if name not in _SCHEMA]
+    return joined.select(*_SCHEMA, *extra).collect(engine="streaming").sort("number")
+
+
+def _place(files: Sequence[File], number: int) -> str:
+    file = next(file for file in reversed(files) if file.first <= number)
+    row = number - file.first + 1
+    return f"{_short(files, file.source)}:{row}" if len(files) > 1 else str(row)
+
+
+def _short(files: Sequence[File], source: str) -> str:
+    name = PurePath(source).name
+    return name if sum(PurePath(file.source).name == name for file in files) == 1 else source
 
 
 def money_of(rows: Iterable[Mapping[str, Any]]) -> Decimal | None:
@@ -98,49 +162,39 @@ def money_of(rows: Iterable[Mapping[str, Any]]) -> Decimal | None:
     return sum(amounts, Decimal(0)) if amounts else None
 
 
-def _known(run: Found, doubts: Mapping[int, list[Doubt]], decided: Mapping[int, list[Resolution]]) -> pl.DataFrame:
-    """The rows as far as the ledger and the summary know them."""
-    run_id = run.record.run_id
-    amounts = {
-        number: next((doubt.amount or None for doubt in entries if doubt.run_id == run_id), None)
-        for number, entries in doubts.items()
-    }
-    numbers = sorted({*doubts, *decided})
-    frame = pl.DataFrame(
-        {"number": numbers, "amount": [amounts.get(number) for number in numbers]},
-        schema={"number": pl.Int64, "amount": pl.String},
-    )
-    return _placed(frame, _places(run)).select("number", *(pl.col(name).cast(kind) for name, kind in EVIDENCE.items()))
+def _files(run: Found) -> tuple[list[File], Plan | None]:
+    """A run's files, and the plan that names them where the run died before its summary did."""
+    sources, plan = run.summary.get("source"), None
+    if not sources:
+        with suppress(OSError, ValueError):
+            plan = Plan.load(run.at.run(run.record.run_id))
+        sources = [{"path": file.path, "rows": file.rows} for file in plan.files] if plan else []
+    files, first = list[File](), 0
+    for source in sources:
+        files.append(File(source["path"], first, source["rows"]))
+        first += source["rows"]
+    return files or [File("", 0, 0)], plan
 
 
-def _places(run: Found) -> pl.DataFrame:
-    """The files of a run, with the number of the first row of each."""
-    sources = run.summary.get("source") or [{"path": "", "rows": 0}]
-    frame = pl.DataFrame(
-        {"source": [source["path"] for source in sources], "rows": [source["rows"] for source in sources]},
-        schema={"source": pl.String, "rows": pl.Int64},
-    )
-    return frame.with_columns((pl.col("rows").cum_sum() - pl.col("rows")).alias("number"))
+def _known(
+    run: Found, files: Sequence[File], doubts: Mapping[int, list[Doubt]], decided: Mapping[int, list[Resolution]]
+) -> pl.DataFrame:
+    """The rows as far as the ledger and the names of the files tell of them."""
+    entries = []
+    for number in sorted({*doubts, *decided}):
+        file = next(file for file in reversed(files) if file.first <= number)
+        own = [doubt.amount for doubt in doubts.get(number, ()) if doubt[2:4] == (run.record.run_id, number)]
+        entries.append({"number": number, "source": file.source, "row": number - file.first + 1, "amount": None})
+        if own and own[0]:
+            entries[-1]["amount"] = own[0]
+    return pl.DataFrame(entries, schema=_SCHEMA)
 
 
-def _placed(frame: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
-    """Rows by number with their file and their row in it, from 1; what only outcomes tell is empty."""
-    named = frame.sort("number").join_asof(places.rename({"number": "first"}), left_on="number", right_on="first")
-    empty = [pl.lit(None).alias(name) for name in EVIDENCE if name not in ("source", "row", "amount")]
-    return named.with_columns((pl.col("number") - pl.col("first") + 1).alias("row"), *empty)
-
-
-def _told(run: Found, known: pl.DataFrame, *, delivered: bool) -> pl.DataFrame:
-    """The same rows from the run's outcomes, and those that it delivered if asked for. Raises UsageError where there
-    are no outcomes, and polars' errors."""
-    first = _places(run).lazy().select("source", "number")
-    wanted = known.lazy().select("source", "row").with_columns(pl.lit(True).alias("wanted"))
-    outcomes = outcomes_frame(run.folder).select(pl.col(name).cast(kind) for name, kind in EVIDENCE.items())
-    here = outcomes.join(first, on="source").join(wanted, on=["source", "row"], how="left")
-    chosen = pl.col("wanted").is_not_null()
-    if delivered:
-        chosen |= (pl.col("outcome") == "delivered") | pl.col("reason").is_in(sorted(CONFIRMED))
-    numbered = here.filter(chosen).with_columns(pl.col("number") + pl.col("row").cast(pl.Int64) - 1)
-    told = numbered.select(known.columns).collect(engine="streaming")
-    untold = known.join(told, on="number", how="anti")
-    return pl.concat([told, untold]).sort("number")
+def _planned(plan: Plan | None, numbers: pl.Series) -> pl.DataFrame:
+    """Ids and amounts of rows from the plan of a run that died."""
+    found = [pl.DataFrame(schema={name: _SCHEMA[name] for name in ("number", *_IDS)})]
+    with suppress(OSError, ValueError):
+        for batch in read_spool(plan.spool) if plan else ():
+            chosen = batch.filter(pl.col("row").cast(pl.Int64).is_in(numbers.to_list()))
+            found.append(chosen.select(pl.col("row").cast(pl.Int64).alias("number"), *_IDS))
+    return pl.concat(found)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from math import ceil
+from pathlib import Path
 
 import polars as pl
 
 from batchpost.model import Outcome
 
-__all__ = ["Books", "exit_code", "percentiles", "plain"]
+__all__ = ["Books", "exit_code", "next_command", "percentiles", "plain"]
 
 _TROUBLE = (Outcome.INVALID, Outcome.REJECTED, Outcome.FAILED)
 _BY_PRIORITY = (130, 143, 70, 4, 69, 6, 3, 1, 0)
@@ -71,6 +72,20 @@ def exit_code(books: Books, *stops: int) -> int:
     if any(books.rows[outcome] for outcome in _TROUBLE) or books.reasons["not_a_conversion"]:
         held.add(1)
     return next(code for code in _BY_PRIORITY if code in held)
+
+
+def next_command(rows: Mapping[str, int], run_id: str, job: Path | str, results: Path, to_fix: int | None) -> str:
+    """The command to type after a run that came to its end, by its rows of each outcome; empty where nothing is left
+    to do. ``to_fix`` is how many rows its ``to_fix.csv`` has."""
+    if rows.get(Outcome.FAILED):
+        return f"batchpost retry {run_id}"
+    if rows.get(Outcome.UNKNOWN):
+        return f"batchpost resolve {run_id}"
+    if to_fix:
+        return f"batchpost run {job} --source {results / 'to_fix.csv'}"
+    if rows.get(Outcome.INVALID) or rows.get(Outcome.REJECTED):
+        return f"batchpost export {run_id} --only invalid,rejected"
+    return ""
 
 
 def percentiles(values: Iterable[float]) -> dict[str, float]:

@@ -13,9 +13,9 @@ from typing import Any
 import apsw
 
 from batchpost.database import Database
-from batchpost.ledger import Delivered, Fold, LastUpdate, Ledger, RunRecord
+from batchpost.ledger import Delivered, Fold, LastUpdate, Ledger, RunRecord, Uncertain
 from batchpost.ledgerfile import lay_out
-from batchpost.resolutions import Doubt, Resolutions
+from batchpost.resolutions import Resolutions
 
 VERSION_1 = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
@@ -69,8 +69,8 @@ def rows_of(path: Path) -> dict[str, list[tuple[Any, ...]]]:
         return {table: database.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
 
 
-def sale(number: int) -> Delivered:
-    return Delivered(BODY, b"\x05" * 16, f"{number}.50", f"conv_{number}", 1_750_000_000.5 + number)
+def sale(number: int, row: int | None = None) -> Delivered:
+    return Delivered(BODY, b"\x05" * 16, f"{number}.50", f"conv_{number}", 1_750_000_000.5 + number, row)
 
 
 def small_ledger(path: Path) -> None:
@@ -85,17 +85,23 @@ def small_ledger(path: Path) -> None:
             ledger.begin_run(
                 RunRecord(run_id, 0, "nightly", "running", "f1", ("aa",), route, False, "results", started)
             )
-        events = [(key, sale(number)) for number, key in enumerate(EVENTS)]
-        doubts = [(b"\x60" * 16, BODY, 4), (b"\x61" * 16, BODY, 5), (b"\x61" * 16, OTHER, 6)]
+        events = [(key, sale(number, number)) for number, key in enumerate(EVENTS)]
+        doubts = [
+            Uncertain(b"\x60" * 16, BODY, 4, b"\x05" * 16, "4.50"),
+            Uncertain(b"\x61" * 16, BODY, 5, b"\x05" * 16, "5.50"),
+            Uncertain(b"\x61" * 16, OTHER, 6),
+        ]
         contents = [(CONTENT, 400, bytes(range(1, 51))), (MENDED, 8, b"\x81")]
         ledger.fold("r1", 1, [Fold(events, [], doubts, contents)])
         updates = [(key, LastUpdate(BODY, number % 2 == 0, 2, number, CONTENT)) for number, key in enumerate(LEADS)]
-        ledger.fold("r2", 1, [Fold([], updates, [(LEADS[1], BODY, 1)], [])])
+        ledger.fold("r2", 1, [Fold([], updates, [Uncertain(LEADS[1], BODY, 1)], [])])
         ledger.finish_contents([MENDED])
         resolutions = Resolutions(ledger, lambda: 1_750_000_100.0)
-        resolutions.wait_for("r2", [(7, b"\x60" * 16), (9, b"\x61" * 16)])
-        resolutions.resolve([Doubt(b"\x61" * 16, BODY, "r1", 5)], "not_delivered", "they said no", run_id="r1")
-        resolutions.void([(3, EVENTS[3])], "sent back", run_id="r1")
+        resolutions.wait_for("r2", [(7, b"\x60" * 16, b""), (9, b"\x61" * 16, OTHER)])
+        [(_, said_no)] = [(row, doubt) for row, doubt in resolutions.doubts_of("r1") if row == 5]
+        resolutions.decide([said_no], "not_delivered", "they said no")
+        [(_, sent_back)] = resolutions.delivered_of("r1", [3])
+        resolutions.decide([sent_back], "voided", "sent back")
         ledger.end_run("r1", "finished", 3)
 
 
@@ -107,12 +113,13 @@ def questions_to(ledger: Ledger) -> dict[str, Callable[[], Any]]:
         "id": lambda: (ledger.id, ledger.hash_key, ledger.generation),
         "events": lambda: ledger.events(keys),
         "updates": lambda: ledger.updates(keys),
-        "doubts": lambda: (ledger.doubts(keys), ledger.open_doubts(), ledger.voided()),
+        "doubts": lambda: (ledger.doubts(keys), ledger.open_doubts(), decisions.outstanding(), decisions.due()),
         "delivered rows": lambda: [ledger.delivered_rows(content) for content in (CONTENT, MENDED, NEVER)],
         "finished": lambda: [ledger.finished(content) for content in (CONTENT, MENDED, NEVER)],
         "runs": lambda: (ledger.runs(), ledger.runs("nightly"), ledger.runs("unheard of")),
         "doubts of runs": lambda: [decisions.doubts_of(run_id) for run_id in ("r1", "r2", "r9")],
         "resolutions": lambda: (decisions.of(), decisions.of("r1"), decisions.of("r2")),
+        "decided": lambda: (decisions.about(keys), decisions.taken_back()),
     }
 
 
@@ -195,7 +202,7 @@ def fold_more_in_little_memory(path: Path) -> None:
 def fold_into(ledger: Ledger) -> None:
     """A small write that touches several tables of :func:`small_ledger`."""
     events = [(bytes([number]) * 16, sale(number)) for number in range(200, 210)]
-    fold = Fold(events, [(LEADS[0], LastUpdate(OTHER, True, 3, 0, CONTENT))], [(b"\x70" * 16, BODY, 1)], [])
+    fold = Fold(events, [(LEADS[0], LastUpdate(OTHER, True, 3, 0, CONTENT))], [Uncertain(b"\x70" * 16, BODY, 1)], [])
     ledger.fold("r1", 2, [fold, Fold([], [], [], [(CONTENT, 400, b"\xff" * 50)])])
 
 

@@ -385,7 +385,7 @@ def test_retry_sends_what_did_not_get_through_once_the_platform_knows_it(place: 
 def test_runs_show_verify_and_export_look_back_at_a_run(sales: Workspace) -> None:
     with_bad_row(sales)
     call("run", "job.toml")
-    assert call("runs").out.splitlines()[-1].split()[-5:] == ["1", "5", "4", "1", "test"]
+    assert call("runs").out.splitlines()[-1].split()[-6:] == ["1", "5", "4", "1", "-", "test"]
     assert "1  not_a_number  not a number" in call("show", "job").out
     assert json.loads(call("show", "job", "--json").out)["rows"]["delivered"] == 4
     assert call("verify", "latest").out.endswith("the books agree\n")

@@ -13,6 +13,7 @@ from batchpost.history import Ended
 from batchpost.journal import Journal, create_sitting, sitting_files
 from batchpost.ledger import Ledger, RunRecord
 from batchpost.model import Outcome, Repeat, Row, Settlement
+from batchpost.resolutions import Action, Resolutions
 from tests.fakes import a_row, inline
 
 A, B = b"a" * 16, b"b" * 16
@@ -81,7 +82,7 @@ def test_delivered_events_are_remembered_with_what_an_account_manager_needs(even
     [first, second] = events.fold()
     found = events.ledger.events([A, B])
     assert list(found) == [A]
-    assert found[A] == (B, b"s" * 16, "5.00", "conv_1", 2.0)
+    assert found[A] == (B, b"s" * 16, "5.00", "conv_1", 2.0, 4)
     assert (first.number, second.settlement.reason) == (4, "lead_not_found")
     assert events.ledger.open_doubts() == {}
 
@@ -198,3 +199,32 @@ def test_an_update_sent_again_keeps_its_place(tmp_path: Path) -> None:
     runs.sit([lead(0)], settled(0, DELIVERED, applied=True))
     runs.fold()
     assert runs.ledger.updates([A])[A] == (A, True, 2, 7, b"\xbb")
+
+
+# -- doubts that a person settled --------------------------------------------------------------------------------------
+
+
+def decide(runs: Runs, action: Action) -> None:
+    resolutions = Resolutions(runs.ledger)
+    resolutions.decide([doubt for _, doubt in resolutions.doubts_of("r1")], action, "")
+
+
+@pytest.mark.parametrize("over", [True, False])
+def test_a_doubt_is_raised_anew_only_by_a_sitting_that_sends_the_row_again(events: Runs, over: bool) -> None:
+    events.sit([a_row(0, key=A, body_hash=A)], settled(0, UNKNOWN))
+    events.fold()
+    decide(events, "resend")
+    events.sit([a_row(1, key=B, body_hash=B)], settled(1, DELIVERED))
+    events.fold()
+    assert events.ledger.open_doubts() == {}, "told again by the journal, and not sent again"
+    events.sit([a_row(0, key=A, body_hash=A)], *([settled(0, UNKNOWN)] if over else [started(0)]), over=over)
+    events.fold()
+    assert events.ledger.doubts([A]) == {A: {A}}
+
+
+def test_a_doubt_about_a_mend_knows_which_row_it_mends(tmp_path: Path) -> None:
+    runs = Runs(tmp_path, contents=[("c0", 2)], linked=[("dd", 9)], links=[None, [0, 8]])
+    runs.sit([a_row(1, key=A)], settled(1, UNKNOWN))
+    runs.fold()
+    decide(runs, "delivered")
+    assert runs.ledger.delivered_rows(b"\xdd") == bytes([0, 1])

@@ -226,3 +226,38 @@ def test_a_row_may_be_settled_again_in_a_later_sitting(tmp_path: Path) -> None:
     settle(book, 1, Settlement(Outcome.ALREADY_DELIVERED, "confirmed_duplicate"))
     _, ends = read(tmp_path, bytes(crashed().data), bytes(again.data))
     assert [(end.number, end.settlement.reason) for end in ends] == [(1, "conversion"), (1, "confirmed_duplicate")]
+
+
+# -- which sitting sent it last ----------------------------------------------------------------------------------------
+
+
+def sitting(log: FakeLog, *numbers: int, ends: Iterable[int] = (), starts: bool = True, over: bool = True) -> bytes:
+    """Rows that are claimed, started and settled in one sitting."""
+    book = journal(log)
+    book.begin({"run_id": "r1"})
+    claim(book, *(a_row(number) for number in numbers))
+    for number in numbers if starts else ():
+        book.start(number)
+    for number in ends:
+        settle(book, number, UNSURE)
+    if over:
+        book.over("limit", 6)
+    return bytes(log.data)
+
+
+UNSURE = Settlement(Outcome.UNKNOWN, "dropped")
+
+
+def test_a_row_is_of_the_sitting_of_its_last_attempt(tmp_path: Path) -> None:
+    first, second = sitting(FakeLog(), 1, 2, 3, ends=[1]), sitting(FakeLog(), 1, 2, ends=[1])
+    history, ends = read(tmp_path, first, second)
+    assert [(end.number, end.sitting) for end in ends] == [(1, 1), (1, 2)]
+    assert {number: row.sitting for number, row in history.open.items()} == {2: 2, 3: 1}
+
+
+@pytest.mark.parametrize(("boot", "sittings"), [(BOOTS[0], {1: 1, 2: 1}), (BOOTS[1], {1: 2, 2: 1})])
+def test_a_claim_whose_start_may_be_lost_counts_as_sent(tmp_path: Path, boot: str, sittings: dict[int, int]) -> None:
+    """A power cut may have taken the record of its start; what was not claimed again was not sent again."""
+    first, second = sitting(FakeLog(), 1, 2), sitting(FakeLog(), 1, starts=False, over=False)
+    history, _ = read(tmp_path, first, second, boot=boot)
+    assert {number: row.sitting for number, row in history.open.items()} == sittings

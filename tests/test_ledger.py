@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from batchpost.errors import LedgerError
-from batchpost.ledger import Delivered, Fold, LastUpdate, Ledger, RunRecord
+from batchpost.ledger import Delivered, Fold, LastUpdate, Ledger, RunRecord, Uncertain
 from tests.ledgers import alter
 
 K1, K2, K3 = (bytes([number]) * 16 for number in (1, 2, 3))
@@ -47,7 +47,7 @@ def run(ledger: Ledger, run_id: str, job: str = "nightly") -> RunRecord:
 def a_fold(
     events: dict[bytes, Delivered] | None = None,
     updates: list[tuple[bytes, LastUpdate]] | None = None,
-    doubts: list[tuple[bytes, bytes, int]] | None = None,
+    doubts: list[Uncertain] | None = None,
     contents: list[tuple[bytes, int, bytes]] | None = None,
 ) -> list[Fold]:
     return [Fold(list((events or {}).items()), updates or [], doubts or [], contents or [])]
@@ -197,7 +197,7 @@ def test_runs_are_numbered_and_found_by_job(ledger: Ledger) -> None:
 
 def test_a_refused_write_is_an_error_and_leaves_nothing_half_done(stored: Ledger, path: Path) -> None:
     run(stored, "r1")
-    broken = [Fold([(K1, SALE)], [], [], []), Fold([], [], [(K1, B1)], [])]  # type: ignore[list-item]
+    broken = [Fold([(K1, SALE)], [], [], []), Fold([], [], [], [(b"c1", 12)])]  # type: ignore[list-item]
     with pytest.raises(ValueError, match="not enough values"):
         stored.fold("r1", 1, broken)
     assert stored.events([K1]) == {}
@@ -266,7 +266,7 @@ def test_the_last_update_of_a_lead_is_the_same_in_any_order_of_folding() -> None
 
 def test_an_update_that_ended_well_in_a_later_sitting_is_confirmed(ledger: Ledger) -> None:
     run(ledger, "r1")
-    ledger.fold("r1", 1, a_fold(updates=[(K1, update(B1, 1, 3, confirmed=False))], doubts=[(K1, B1, 3)]))
+    ledger.fold("r1", 1, a_fold(updates=[(K1, update(B1, 1, 3, confirmed=False))], doubts=[Uncertain(K1, B1, 3)]))
     assert ledger.updates([K1])[K1].confirmed is False
     assert ledger.doubts([K1]) == {K1: {B1}}
     ledger.fold("r1", 2, a_fold(updates=[(K1, update(B1, 1, 3))]))
@@ -276,7 +276,7 @@ def test_an_update_that_ended_well_in_a_later_sitting_is_confirmed(ledger: Ledge
 
 def test_doubts_stay_until_the_event_is_known_to_be_delivered(ledger: Ledger) -> None:
     run(ledger, "r1")
-    ledger.fold("r1", 1, a_fold(doubts=[(K1, B1, 4), (K1, B2, 5), (K2, B1, 6)]))
+    ledger.fold("r1", 1, a_fold(doubts=[Uncertain(K1, B1, 4), Uncertain(K1, B2, 5), Uncertain(K2, B1, 6)]))
     assert ledger.doubts([K1, K2, K3]) == {K1: {B1, B2}, K2: {B1}}
     run(ledger, "r2")
     ledger.fold("r2", 1, a_fold({K1: SALE}))
@@ -286,12 +286,25 @@ def test_doubts_stay_until_the_event_is_known_to_be_delivered(ledger: Ledger) ->
 def test_a_doubt_that_a_person_settled_is_a_new_one_when_a_later_run_raises_it(stored: Ledger, path: Path) -> None:
     """The same run's next sitting tells of the old doubt again; another run's is another request."""
     run(stored, "r1")
-    stored.fold("r1", 1, a_fold(doubts=[(K1, B1, 4)]))
+    stored.fold("r1", 1, a_fold(doubts=[Uncertain(K1, B1, 4)]))
     alter(path, "UPDATE doubts SET state = 'not_delivered'")
-    stored.fold("r1", 2, a_fold(doubts=[(K1, B1, 4)]))
+    stored.fold("r1", 2, a_fold(doubts=[Uncertain(K1, B1, 4)]))
     assert stored.doubts([K1]) == {}
     run(stored, "r2")
-    stored.fold("r2", 1, a_fold(doubts=[(K1, B1, 4)]))
+    stored.fold("r2", 1, a_fold(doubts=[Uncertain(K1, B1, 4)]))
+    assert stored.doubts([K1]) == {K1: {B1}}
+
+
+def test_a_doubt_that_a_person_settled_is_a_new_one_when_the_run_goes_on_and_sends_it_again(
+    stored: Ledger, path: Path
+) -> None:
+    run(stored, "r1")
+    stored.fold("r1", 2, a_fold(doubts=[Uncertain(K1, B1, 4, sitting=2)]))
+    alter(path, "UPDATE doubts SET state = 'resend'")
+    again = [Uncertain(K1, B1, 4, sitting=2), Uncertain(K1, B1, 4, sitting=3)]
+    stored.fold("r1", 3, a_fold(doubts=again[:1]))
+    assert stored.doubts([K1]) == {}
+    stored.fold("r1", 4, a_fold(doubts=[*again[:1], Uncertain(K1, B1, 4, sitting=4)]))
     assert stored.doubts([K1]) == {K1: {B1}}
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from batchpost.errors import UsageError
 from batchpost.ledger import Ledger, RunRecord
 from batchpost.locks import Locks
-from batchpost.lookback import Found, all_runs, find_home, find_run, ledger_files, runs_text, show_text
+from batchpost.lookback import Found, all_runs, find_home, find_run, ledger_files, next_of, runs_text, show_text
 from batchpost.places import Places
 from batchpost.runsummary import write_summary
 from tests.commands import tree
@@ -144,9 +145,10 @@ def test_many_runs_of_one_beginning_are_not_all_listed() -> None:
 def test_the_list_has_state_code_and_counts(home: Path) -> None:
     summarise(run_of(home, "nightly"))
     header, first, second = runs_text(all_runs(home, {}), home).splitlines()
-    assert header.split() == ["RUN", "JOB", "STARTED", "STATE", "EXIT", "READ", "DELIVERED", "LEFT"]
-    assert first.split() == ["R-nightly", "nightly", "1970-01-01", "01:56:40", "UTC", "finished", "1", "10", "7", "2"]
-    assert second.split()[-6:] == ["stopped", "-", "-", "-", "-", "test"]
+    assert header.split() == ["RUN", "JOB", "STARTED", "STATE", "EXIT", "READ", "DELIVERED", "LEFT", "UNKNOWN"]
+    told = ["R-nightly", "nightly", "1970-01-01", "01:56:40", "UTC", "finished", "1", "10", "7", "2", "-"]
+    assert first.split() == told
+    assert second.split()[-7:] == ["stopped", "-", "-", "-", "-", "-", "test"]
     assert runs_text([], home) == f"There are no runs in {home}."
 
 
@@ -173,7 +175,7 @@ invalid       2     0.00
 
 2  not_a_date  not a date in the job's format
 
-When this run was made, the same of R0: 3
+When this run was made, rows of R0 without a known end: 3
 to_fix.csv: 2 rows
 
 Next: batchpost run job.toml --source to_fix.csv"""
@@ -232,5 +234,36 @@ def test_operations_whose_end_is_not_known_are_outstanding(unsettled: Workspace)
     before = tree(unsettled.folder)
     run = find_run(all_runs(unsettled.folder, {}), "latest", unsettled.folder)
     assert run.doubts == 1
-    assert "Operations of this run whose end is not known: 1" in show_text(run, unsettled.folder)
+    text = show_text(run, unsettled.folder)
+    assert "Rows without a known end to this day: 1\n" in text
+    assert text.endswith(f"Next: batchpost resolve {run.record.run_id}")
+    assert runs_text([run], unsettled.folder).splitlines()[-1].split()[-2:] == ["1", "test"]
     assert tree(unsettled.folder) == before
+
+
+@pytest.mark.parametrize(
+    ("state", "said", "doubts", "due", "command"),
+    [
+        ("finished", "batchpost resolve R-nightly", 2, (1,), "batchpost resolve R-nightly"),
+        ("finished", "batchpost resolve R-nightly", 0, (1,), "batchpost retry R-nightly"),
+        ("finished", "batchpost resolve R-nightly", 0, (), "batchpost run n.toml --source {}/to_fix.csv"),
+        ("finished", "batchpost retry R-nightly", 2, (1,), "batchpost retry R-nightly"),
+        ("finished", "", 2, (), "batchpost resolve R-nightly"),
+        ("finished", "", 0, (), ""),
+        ("stopped", "batchpost run n.toml", 2, (1,), "batchpost run n.toml"),
+        ("abandoned", "batchpost run n.toml", 2, (1,), "batchpost resolve R-nightly"),
+        ("abandoned", "batchpost run n.toml", 0, (1,), "batchpost run n.toml"),
+        ("abandoned", "batchpost run n.toml", 0, (), ""),
+    ],
+)
+def test_the_next_command_heeds_what_was_decided_since(
+    home: Path, state: str, said: str, doubts: int, due: tuple[int, ...], command: str
+) -> None:
+    run = replace(set_state(home, state), doubts=doubts, due=due)
+    summarise(run, next=said, job_file="n.toml")
+    assert next_of(run) == command.format(run.folder)
+
+
+def test_what_was_decided_is_counted_by_the_last_word_about_each_row(home: Path) -> None:
+    run = replace(run_of(home, "nightly"), due=(4,), decided={"not_delivered": 2, "ignored": 1})
+    assert "Decided since: 2 not delivered, 1 ignored; 1 of them due" in show_text(run, home)

@@ -231,3 +231,9 @@ def test_every_reason_of_the_code_has_a_meaning() -> None:
     assert set(REASONS) >= UNTROUBLED
     assert meaning("connect_refused") == ""
     assert ENVIRON["ORG"] not in " ".join(REASONS.values())
+
+
+def test_rows_that_wait_for_a_decision_name_the_run_to_settle() -> None:
+    view = replace(VIEW, waits={"r7": 2})
+    assert "2 wait until somebody says what became of them in an earlier run: batchpost resolve r7" in plan_text(view)
+    assert plan_json(view)["waits"] == {"r7": 2}

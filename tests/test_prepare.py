@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection, Iterator
 from hashlib import sha256
 from itertools import pairwise
@@ -8,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from batchpost.errors import InputRefused, JobError, NoInput, UsageError
+from batchpost.edge import WORLD
+from batchpost.errors import InputRefused, JobError, LedgerError, NoInput, UsageError
 from batchpost.journal import create_sitting, sitting_files
 from batchpost.ledger import Ledger, RunRecord
 from batchpost.locks import Locks
@@ -228,7 +230,18 @@ def test_folding_gives_its_lock_back(workspace: Workspace) -> None:
 
 
 def test_run_ids_sort_by_time_and_differ() -> None:
-    made = [new_run_id() for _ in range(50)]
+    made = [new_run_id(WORLD) for _ in range(50)]
     assert len(set(made)) == 50
     assert all(before[:18] <= after[:18] for before, after in pairwise(made))
     assert all(len(one) == 23 and one[18] == "-" for one in made)
+
+
+def test_a_journal_that_is_gone_is_let_be_only_on_the_word_that_this_is_a_new_ledger(
+    workspace: Workspace, ledger: Ledger
+) -> None:
+    record = dead_run(workspace, ledger)
+    fold_dead_runs(ledger, workspace.places)
+    shutil.rmtree(workspace.places.run(record.run_id))
+    with pytest.raises(LedgerError, match="has taken in 1 sittings of this run, and 0 of their files are left"):
+        fold_dead_runs(ledger, workspace.places)
+    assert fold_dead_runs(ledger, workspace.places, new_ledger=True) == []

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import anyio
 import httpx
 import pytest
+import trustme
 
 from batchpost.errors import UsageError
 from batchpost.lane import open_transports
@@ -99,6 +100,17 @@ async def test_a_proxy_that_opens_no_tunnel_gets_nothing_of_the_request(script: 
     async with Hostile(script) as proxy, through(proxy.url, "https://api.invalid", timeout) as transport:
         fault = await fault_of(transport)
     assert (type(fault), fault.kind) == (NotSent, kind_of_fault)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("host", ["other.example", "unknown"])
+@pytest.mark.parametrize("url", ["https://api.invalid", "http://api.invalid"])
+async def test_a_proxy_with_a_bad_certificate_gets_nothing(host: str, url: str) -> None:
+    certificate = serving(leaf=trustme.CA().issue_cert("127.0.0.1")) if host == "unknown" else serving(host)
+    async with Hostile(answering(OK), tls=certificate) as proxy, through(proxy.url, url) as transport:
+        fault = await fault_of(transport)
+    assert (type(fault), fault.kind, proxy.visits) == (NotSent, "tls", [])
+    assert fault.detail.startswith("certificate verify failed: ")
 
 
 @pytest.mark.anyio

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import count
 from typing import get_args
@@ -10,24 +10,34 @@ from typing import get_args
 import pytest
 
 from batchpost.errors import LedgerError
-from batchpost.ledger import Delivered, Fold, LastUpdate, Ledger, RunRecord
-from batchpost.resolutions import Action, Doubt, Resolution, Resolutions
-from tests.ledgers import BODY, CONTENT, OTHER, sale
+from batchpost.ledger import Delivered, Fold, LastUpdate, Ledger, RunRecord, Uncertain
+from batchpost.resolutions import Action, Decided, Doubt, Resolution, Resolutions
+from tests.ledgers import BODY, CONTENT, MENDED, OTHER, sale
 
 K1, K2, K3 = (bytes([number]) * 16 for number in (1, 2, 3))
-D1, D2, D3 = Doubt(K1, BODY, "r1", 4), Doubt(K2, BODY, "r1", 6), Doubt(K2, OTHER, "r1", 5)
+STAKE, FILE = b"s" * 16, b"f" * 16
+D1 = Doubt(K1, BODY, "r1", 4, STAKE, "9.00")
+D2, D3 = Doubt(K2, BODY, "r1", 6, STAKE, "7.00"), Doubt(K2, OTHER, "r1", 5)
+SOLD = Doubt(K3, BODY, "r1", 7, b"\x05" * 16, "3.50", "delivered")
+ON_DOUBTS = [action for action in get_args(Action) if action != "voided"]
+
+
+def raised(*doubts: Doubt, sitting: int = 1) -> Fold:
+    told = [Uncertain(one.key, one.body, one.row, one.stake, one.amount, sitting=sitting) for one in doubts]
+    return Fold([], [], told, [])
 
 
 @pytest.fixture
 def ledger() -> Iterator[Ledger]:
-    """One with three runs, the first of which left three requests, of two operations, without a known end."""
+    """One with three runs, the first of which delivered an event and left three requests, of two operations, without
+    a known end."""
     with closing(Ledger.in_memory()) as ledger:
         for run_id in ("r1", "r2", "r3"):
+            contents = (FILE,) if run_id == "r1" else ()
             record = RunRecord(run_id, 0, "nightly", "running", "f1", ("aa",), "global-event", False, "results", 1.5)
-            ledger.begin_run(record)
-        ledger.fold(
-            "r1", 1, [Fold([(K3, sale(3))], [], [(doubt.key, doubt.body, doubt.row) for doubt in (D1, D2, D3)], [])]
-        )
+            ledger.begin_run(record._replace(contents=contents))
+        sold = Fold([(K3, sale(3, 7))], [], [], [(FILE, 20, b"\0\0\0")])
+        ledger.fold("r1", 1, [sold, raised(D1, D2, D3)])
         yield ledger
 
 
@@ -38,102 +48,205 @@ def decisions(ledger: Ledger) -> Resolutions:
     return Resolutions(ledger, lambda: float(next(ticks)))
 
 
+# -- what stands -------------------------------------------------------------------------------------------------------
+
+
 def test_a_run_is_told_its_own_doubts_and_those_that_its_rows_wait_for(decisions: Resolutions) -> None:
     assert decisions.doubts_of("r1") == [(4, D1), (5, D3), (6, D2)]
-    decisions.wait_for("r2", [(9, K1), (2, K2), (3, K3)])
-    assert decisions.doubts_of("r2") == [(2, D2), (2, D3), (9, D1)]
+    decisions.wait_for("r2", [(9, K1, b""), (2, K2, b""), (3, K2, OTHER), (4, K3, b"")])
+    assert decisions.doubts_of("r2") == [(2, D2), (2, D3), (3, D3), (9, D1)]
     assert decisions.doubts_of("r3") == []
 
 
-def test_rows_that_wait_are_entered_once(decisions: Resolutions) -> None:
+def test_rows_that_wait_are_entered_once_and_a_row_does_not_wait_for_itself(decisions: Resolutions) -> None:
     for _ in range(2):
-        decisions.wait_for("r2", [(9, K1), (10, K1)])
+        decisions.wait_for("r2", [(9, K1, b""), (10, K1, b"")])
+        decisions.wait_for("r1", [(4, K1, b"")])
     assert decisions.doubts_of("r2") == [(9, D1), (10, D1)]
+    assert [row for row, _ in decisions.doubts_of("r1")] == [4, 5, 6]
 
 
-@pytest.mark.parametrize("action", get_args(Action))
+def test_of_each_run_the_rows_without_a_known_end_are_counted_its_waiting_ones_too(decisions: Resolutions) -> None:
+    assert decisions.outstanding() == {"r1": (4, 5, 6)}
+    decisions.wait_for("r2", [(9, K1, b""), (3, K2, OTHER)])
+    assert decisions.outstanding() == {"r1": (4, 5, 6), "r2": (3, 9)}
+    decisions.decide([D1], "ignored", "")
+    assert decisions.outstanding() == {"r1": (5, 6), "r2": (3,)}
+    assert decisions.settled_of("r1") == {4}
+
+
+def test_the_events_that_a_run_delivered_are_found_by_their_rows(decisions: Resolutions) -> None:
+    assert decisions.delivered_of("r1", [7, 8, 4]) == [(7, SOLD)]
+    assert decisions.delivered_of("r2", [7]) == []
+
+
+@pytest.mark.parametrize("action", ON_DOUBTS)
+def test_what_was_decided_about_an_operation_is_known_by_its_key(decisions: Resolutions, action: Action) -> None:
+    decisions.decide([D1], action, "")
+    expected = {} if action == "delivered" else {K1: [Decided(BODY, STAKE, action)]}
+    assert decisions.about([K1, K2]) == expected
+    assert decisions.about([]) == {}
+
+
+# -- deciding ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("action", ON_DOUBTS)
 def test_a_doubt_is_settled_once_and_the_first_decision_stands(
     ledger: Ledger, decisions: Resolutions, action: Action
 ) -> None:
-    assert decisions.resolve([D1, D2, D1], action, "phoned them", run_id="r1") == 2
-    assert decisions.resolve([D1, D2], "resend", "never mind", run_id="r1") == 0
+    decisions.decide([D1, D2], action, "phoned them", who="ann")
+    with pytest.raises(LedgerError, match=r"not as it was any more\. Nothing was resolved"):
+        decisions.decide([D3, D2], "resend", "never mind")
     assert decisions.of() == [
-        Resolution(100.0, action, "phoned them", "r1", 4, K1, BODY),
-        Resolution(101.0, action, "phoned them", "r1", 6, K2, BODY),
+        Resolution(100.0, action, "phoned them", "r1", 4, K1, BODY, "ann"),
+        Resolution(101.0, action, "phoned them", "r1", 6, K2, BODY, "ann"),
     ]
-    assert (ledger.doubts([K1, K2]), ledger.open_doubts()) == ({K2: {OTHER}}, {"r1": 1})
+    still_open = {} if action == "delivered" else {K2: {OTHER}}  # an event that was delivered leaves no doubt
+    assert (ledger.doubts([K1, K2]), decisions.outstanding()) == (still_open, {"r1": (5,)} if still_open else {})
 
 
 def test_what_was_raised_anew_by_a_later_run_is_another_doubt(ledger: Ledger, decisions: Resolutions) -> None:
-    decisions.resolve([D1], "resend", "", run_id="r1")
-    ledger.fold("r2", 1, [Fold([], [], [(K1, BODY, 0)], [])])
-    assert decisions.resolve([D1], "not_delivered", "", run_id="r1") == 0
-    assert decisions.doubts_of("r2") == [(0, D1._replace(run_id="r2", row=0))]
-    assert decisions.resolve([D1._replace(run_id="r2", row=0)], "not_delivered", "", run_id="r2") == 1
+    """The row of the run before waits for it."""
+    decisions.decide([D1], "resend", "")
+    ledger.fold("r2", 1, [raised(D1._replace(row=0))])
+    with pytest.raises(LedgerError, match="not as it was"):
+        decisions.decide([D1], "not_delivered", "")
+    anew = D1._replace(run_id="r2", row=0)
+    assert decisions.doubts_of("r2") == [(0, anew)]
+    assert decisions.doubts_of("r1")[0] == (4, anew)
+    decisions.decide([anew], "not_delivered", "")
+    assert [(one.run_id, one.row, one.action) for one in decisions.of()] == [
+        *(("r1", 4, "resend"), ("r2", 0, "not_delivered"), ("r1", 4, "not_delivered")),
+    ]
 
 
-def test_the_run_that_raised_a_doubt_does_not_raise_it_again(ledger: Ledger, decisions: Resolutions) -> None:
+def test_the_run_that_raised_a_doubt_does_not_raise_it_again_unless_it_sends_again(
+    ledger: Ledger, decisions: Resolutions
+) -> None:
     """Its journal tells of it in each further sitting."""
-    decisions.resolve([D1], "not_delivered", "", run_id="r1")
-    ledger.fold("r1", 2, [Fold([], [], [(K1, BODY, 4)], [])])
+    decisions.decide([D1], "not_delivered", "")
+    ledger.fold("r1", 2, [raised(D1)])
     assert ledger.doubts([K1]) == {}
+    ledger.fold("r1", 3, [raised(D1), raised(D1, sitting=3)])
+    assert ledger.doubts([K1]) == {K1: {BODY}}
+    assert decisions.doubts_of("r1")[0] == (4, D1)
+
+
+def test_rows_of_one_run_with_the_same_body_share_a_doubt(ledger: Ledger, decisions: Resolutions) -> None:
+    """Two updates of one lead, with another one between them."""
+    first, second = Doubt(K1, OTHER, "r2", 1), Doubt(K1, OTHER, "r2", 3)
+    ledger.fold("r2", 1, [raised(second, first)])
+    assert decisions.outstanding()["r2"] == (1, 3)
+    decisions.decide([second], "ignored", "")
+    assert decisions.settled_of("r2") == {1, 3}
+    assert [resolution.row for resolution in decisions.of("r2")] == [3, 1]
 
 
 def test_rows_that_wait_are_decided_and_recorded_with_what_they_wait_for(decisions: Resolutions) -> None:
-    decisions.wait_for("r2", [(9, K1), (2, K2)])
-    assert decisions.resolve([D1], "not_delivered", "gone", run_id="r2") == 1
+    decisions.wait_for("r2", [(9, K1, b""), (2, K2, b"")])
+    decisions.decide([D1], "not_delivered", "gone")
     assert decisions.of("r2") == [Resolution(101.0, "not_delivered", "gone", "r2", 9, K1, BODY)]
     assert decisions.of("r1") == [Resolution(100.0, "not_delivered", "gone", "r1", 4, K1, BODY)]
-    assert decisions.doubts_of("r2") == [(2, D2), (2, D3)]
+    assert decisions.settled_of("r2") == {9}
     assert decisions.of("r3") == []
 
 
-def evidence(doubts: Sequence[Doubt]) -> Fold:
-    events = [(doubt.key, Delivered(doubt.body, b"s" * 16, "9.00", "", 50.0)) for doubt in doubts]
-    return Fold(events, [], [], [(CONTENT, 8, bytes([sum(1 << doubt.row for doubt in doubts)]))])
+def test_a_decision_of_which_a_part_cannot_be_carried_out_is_not_recorded(
+    ledger: Ledger, decisions: Resolutions
+) -> None:
+    before = ledger.generation
+    with pytest.raises(LedgerError):
+        decisions.decide([D1, D2._replace(state="resend")], "delivered", "")
+    assert (decisions.of(), ledger.doubts([K1]), ledger.generation) == ([], {K1: {BODY}}, before)
+    assert ledger.events([K1]) == {}
+
+
+# -- delivered after all -----------------------------------------------------------------------------------------------
 
 
 def test_what_was_delivered_after_all_is_known_from_then_on(ledger: Ledger, decisions: Resolutions) -> None:
-    assert decisions.resolve([D1, D2], "delivered", "seen in their list", run_id="r1", delivered=evidence) == 2
-    assert {key: event.amount for key, event in ledger.events([K1, K2]).items()} == {K1: "9.00", K2: "9.00"}
-    assert ledger.delivered_rows(CONTENT) == b"\x50"
+    decisions.decide([D1, D2], "delivered", "seen in their list")
+    expected = {
+        K1: Delivered(BODY, STAKE, "9.00", "", 1.5, 4),
+        K2: Delivered(BODY, STAKE, "7.00", "", 1.5, 6),
+    }
+    assert ledger.events([K1, K2]) == expected
     assert ledger.doubts([K1, K2]) == {}, "an event that was delivered leaves no doubt, whatever its body"
-
-
-def test_only_doubts_that_are_open_become_deliveries(ledger: Ledger, decisions: Resolutions) -> None:
-    decisions.resolve([D1], "not_delivered", "", run_id="r1")
-    assert decisions.resolve([D1, D2], "delivered", "", run_id="r1", delivered=evidence) == 1
-    assert (set(ledger.events([K1, K2])), ledger.delivered_rows(CONTENT)) == ({K2}, b"\x40")
+    assert decisions.delivered_of("r1", [4]) == [(4, D1._replace(state="delivered"))]
+    assert ledger.delivered_rows(FILE) == bytes([0b1010000, 0, 0])
 
 
 def test_an_update_that_was_applied_after_all_is_confirmed(ledger: Ledger, decisions: Resolutions) -> None:
-    last = LastUpdate(BODY, False, 1, 4, CONTENT)
-    ledger.fold("r1", 2, [Fold([], [(K1, last)], [], [])])
-    confirmed = Fold([], [(K1, last._replace(confirmed=True))], [], [])
-    assert decisions.resolve([D1], "delivered", "", run_id="r1", delivered=lambda _: confirmed) == 1
+    ledger.fold("r1", 2, [Fold([], [(K1, LastUpdate(BODY, False, 1, 4, CONTENT))], [], [])])
+    decisions.decide([D1], "delivered", "", is_event=False)
     assert ledger.updates([K1])[K1].confirmed
+    assert ledger.events([K1]) == {}
 
 
-def test_a_decision_that_cannot_be_carried_out_is_not_recorded(ledger: Ledger, decisions: Resolutions) -> None:
-    def contradictory(doubts: Sequence[Doubt]) -> Fold:
-        raise LedgerError("no")
+@pytest.mark.parametrize("last", [OTHER, BODY])
+def test_an_update_is_not_confirmed_while_another_one_may_be_applied_or_was_later(
+    ledger: Ledger, decisions: Resolutions, last: bytes
+) -> None:
+    ledger.fold("r1", 2, [Fold([], [(K2, LastUpdate(last, False, 1, 4, CONTENT))], [], [])])
+    decisions.decide([D2], "delivered", "", is_event=False)
+    assert not ledger.updates([K2])[K2].confirmed
+    decisions.decide([D3], "not_delivered", "", is_event=False)
+    assert ledger.updates([K2])[K2].confirmed is (last == BODY)
 
-    generation = ledger.generation
-    with pytest.raises(LedgerError):
-        decisions.resolve([D1], "delivered", "", run_id="r1", delivered=contradictory)
-    assert (decisions.of(), ledger.doubts([K1]), ledger.generation) == ([], {K1: {BODY}}, generation)
+
+def test_a_mend_that_was_delivered_after_all_settles_the_row_that_it_mends(
+    ledger: Ledger, decisions: Resolutions
+) -> None:
+    mend = Uncertain(K1, OTHER, 0, mends=MENDED, mends_row=9)
+    ledger.fold("r2", 1, [Fold([], [], [mend], [(MENDED, 20, b"\x01\0\0")])])
+    decisions.decide([Doubt(K1, OTHER, "r2", 0)], "delivered", "")
+    assert ledger.delivered_rows(MENDED) == b"\x01\x02\0"
 
 
-def test_a_voided_event_may_be_sent_again(ledger: Ledger, decisions: Resolutions) -> None:
-    assert decisions.void([(7, K3), (8, K1)], "they took it back", run_id="r1") == 1
-    assert (ledger.events([K3]), ledger.voided()) == ({}, {K3})
+# -- due ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("action", ["resend", "not_delivered"])
+def test_what_is_due_stays_so_until_it_gets_through(ledger: Ledger, decisions: Resolutions, action: Action) -> None:
+    decisions.wait_for("r2", [(9, K1, b"")])
+    decisions.decide([D1], action, "")
+    assert decisions.due() == {"r1": (4,), "r2": (9,)}
+    ledger.fold("r3", 1, [Fold([(K1, sale(1))], [], [], [])])
+    assert decisions.due() == {}
+
+
+def test_what_is_in_doubt_again_is_not_due(ledger: Ledger, decisions: Resolutions) -> None:
+    decisions.decide([D1, D2], "resend", "")
+    ledger.fold("r2", 1, [raised(D1._replace(row=0))])
+    assert decisions.due() == {"r1": (6,)}
+
+
+@pytest.mark.parametrize(("action", "finished"), [("resend", False), ("not_delivered", False), ("ignored", True)])
+def test_the_file_of_a_row_that_is_due_is_not_finished_any_more(
+    ledger: Ledger, decisions: Resolutions, action: Action, finished: bool
+) -> None:
+    ledger.finish_contents([FILE])
+    decisions.decide([D1], action, "")
+    assert ledger.finished(FILE) is finished
+
+
+# -- voided ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_voided_event_is_forgotten_as_a_delivery_and_known_as_voided(ledger: Ledger, decisions: Resolutions) -> None:
+    decisions.decide([SOLD], "voided", "they took it back")
+    assert (ledger.events([K3]), decisions.taken_back()) == ({}, {K3})
+    assert decisions.about([K3]) == {K3: [Decided(BODY, b"\x05" * 16, "voided")]}
     assert decisions.of("r1") == [Resolution(100.0, "voided", "they took it back", "r1", 7, K3, BODY)]
-    assert decisions.void([(7, K3)], "again", run_id="r1") == 0
+    with pytest.raises(LedgerError, match="not as it was"):
+        decisions.decide([SOLD], "voided", "again")
     assert len(decisions.of()) == 1
 
 
 def test_a_run_voids_only_what_it_delivered_itself(ledger: Ledger, decisions: Resolutions) -> None:
-    assert decisions.void([(7, K3)], "", run_id="r2") == 0
+    with pytest.raises(LedgerError, match="not as it was"):
+        decisions.decide([SOLD._replace(run_id="r2")], "voided", "")
     assert set(ledger.events([K3])) == {K3}
 
 
@@ -141,10 +254,37 @@ def test_the_journal_that_tells_of_a_voided_event_again_does_not_bring_it_back(
     ledger: Ledger, decisions: Resolutions
 ) -> None:
     """A run that goes on folds all of its sittings once more; the delivery of another run is a new one."""
-    decisions.void([(7, K3)], "", run_id="r1")
+    decisions.decide([SOLD], "voided", "")
     ledger.fold("r1", 2, [Fold([(K3, sale(3)), (K2, sale(2))], [], [], [])])
-    assert (set(ledger.events([K2, K3])), ledger.voided()) == ({K2}, {K3})
-    ledger.fold("r2", 1, [Fold([(K3, sale(9))], [], [], [])])
-    assert (ledger.events([K3]), ledger.voided()) == ({K3: sale(9)}, set())
+    assert (set(ledger.events([K2, K3])), decisions.taken_back()) == ({K2}, {K3})
+    corrected = sale(9)._replace(body=OTHER)
+    ledger.fold("r2", 1, [Fold([(K3, corrected)], [], [], [])])
+    assert (ledger.events([K3]), decisions.taken_back()) == ({K3: corrected}, {K3})
     ledger.fold("r1", 3, [Fold([(K3, sale(3))], [], [], [])])
-    assert (ledger.events([K3]), ledger.voided()) == ({K3: sale(9)}, set())
+    assert ledger.events([K3]) == {K3: corrected}
+
+
+# -- superseded, and who left it ---------------------------------------------------------------------------------------
+
+
+def test_a_due_update_is_due_no_more_once_a_newer_one_of_its_lead_went_out(
+    ledger: Ledger, decisions: Resolutions
+) -> None:
+    ledger.fold("r1", 2, [Fold([], [(K1, LastUpdate(BODY, False, 1, 4, CONTENT))], [], [])])
+    decisions.decide([D1, D2], "not_delivered", "", is_event=False)
+    assert decisions.due() == {"r1": (4, 6)}
+    ledger.fold("r2", 1, [Fold([], [(K1, LastUpdate(OTHER, True, 2, 0, CONTENT))], [], [])])
+    assert decisions.due() == {"r1": (6,)}
+
+
+def test_the_runs_that_left_operations_in_doubt_are_known_by_their_keys(ledger: Ledger, decisions: Resolutions) -> None:
+    ledger.fold("r2", 1, [raised(D1._replace(key=K3))])
+    assert decisions.raised_by({K1, K2, K3}) == {"r1": 3, "r2": 1}
+    assert decisions.raised_by({K3}) == {"r2": 1}
+    decisions.decide([D1], "ignored", "")
+    assert decisions.raised_by({K1}) == {}
+
+
+def test_a_decision_names_all_rows_that_it_is_about(decisions: Resolutions) -> None:
+    decisions.wait_for("r2", [(9, K1, b"")])
+    assert decisions.decide([D1, D2], "ignored", "") == [("r1", 4), ("r2", 9), ("r1", 6)]

@@ -14,7 +14,7 @@ import pytest
 from batchpost.batch import Fingerprint
 from batchpost.finish import Written
 from batchpost.history import Claim, Ended, History, Open
-from batchpost.ledger import Fold, Ledger, RunRecord
+from batchpost.ledger import Fold, Ledger, RunRecord, Uncertain
 from batchpost.links import Links
 from batchpost.model import Outcome, Settlement, Stop
 from batchpost.outcomes import ended_frame
@@ -105,7 +105,7 @@ def test_what_earlier_runs_of_the_job_left_in_doubt_is_outstanding(run: Run) -> 
     for run_id, job in (("r0", "job"), ("r9", "another")):
         ledger.begin_run(RunRecord(run_id, 0, job, "finished", "", (), "x", False, "", STARTED))
     for run_id in ("r0", "r1", "r9"):
-        ledger.fold(run_id, 1, [Fold((), (), [(run_id.encode(), b"", 0)], ())])
+        ledger.fold(run_id, 1, [Fold((), (), [Uncertain(run_id.encode(), b"", 0)], ())])
     assert finished(run, {})["outstanding"] == {"r0": 1}
 
 
@@ -129,7 +129,7 @@ def test_the_state_follows_from_why_the_run_ended(stop: Stop | None, state: str)
         (None, {"delivered": 3}, 0, ""),
         (Stop("limit", "enough", 6), {"failed": 1}, 3, "batchpost run {job}"),
         (None, {"failed": 1, "unknown": 1}, 3, "batchpost retry r1"),
-        (None, {"unknown": 1}, 3, "batchpost export r1 --only unknown"),
+        (None, {"unknown": 1}, 3, "batchpost resolve r1"),
         (None, {"invalid": 1}, 3, "batchpost run {job} --source {folder}/to_fix.csv"),
         (None, {"rejected": 1}, None, "batchpost export r1 --only invalid,rejected"),
     ],

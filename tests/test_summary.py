@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 
 import polars as pl
 import pytest
 
 from batchpost.model import Outcome
-from batchpost.summary import Books, exit_code, percentiles, plain
+from batchpost.summary import Books, exit_code, next_command, percentiles, plain
 
 
 def some_books(*rows: tuple[str, str, str | None]) -> Books:
@@ -73,3 +74,17 @@ def test_percentiles_are_values_that_occurred() -> None:
     assert percentiles([3.14159]) == {"p50": 3.1, "p95": 3.1, "p99": 3.1, "max": 3.1}
     assert percentiles([1.0, 2.0]) == {"p50": 1, "p95": 2, "p99": 2, "max": 2}
     assert percentiles([]) == {}
+
+
+@pytest.mark.parametrize(
+    ("rows", "to_fix", "command"),
+    [
+        ({"delivered": 3, "failed": 0}, 0, ""),
+        ({"failed": 1, "unknown": 1, "invalid": 1}, 1, "batchpost retry r1"),
+        ({"unknown": 1, "invalid": 1}, 1, "batchpost resolve r1"),
+        ({"invalid": 1}, 1, "batchpost run job.toml --source results/to_fix.csv"),
+        ({"rejected": 1}, None, "batchpost export r1 --only invalid,rejected"),
+    ],
+)
+def test_the_next_command_is_for_the_most_urgent_rows(rows: dict[str, int], to_fix: int | None, command: str) -> None:
+    assert next_command(rows, "r1", "job.toml", Path("results"), to_fix) == command

@@ -63,6 +63,7 @@ MUTATIONS = (
         "delivery",
         "        self._journal.flush()\n        while not",
         "        while not",
+        test="test_delivery_random.py::test_a_kill_leaves_no_more_in_doubt_than_was_in_flight",
     ),
     Mutation(
         "ignore the locks",
