@@ -50,7 +50,11 @@ def _found(run: str, workspace: Path | None) -> Found:
 @_WORKSPACE
 @click.pass_obj
 def runs(output: Output, job: str | None, most: int, workspace: Path | None) -> int:
-    """List the runs of a workspace, the newest at the end."""
+    """List the runs of a workspace, the newest at the end.
+
+    LEFT counts the rows that had not got through when a run ended, UNKNOWN those that have no known end to this day:
+    `batchpost resolve RUN` shows them.
+    """
     from batchpost.lookback import runs_text
 
     found = [run for run in _runs(workspace) if job in (None, run.record.job)]

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-__all__ = ["aligned", "amount_text", "moment", "repeated", "short_command", "short_path", "span"]
+__all__ = ["aligned", "amount_text", "counted", "moment", "repeated", "short_command", "short_path", "span"]
 
 
 def aligned(rows: Iterable[Sequence[str]], right: Sequence[int] = (), indent: str = "") -> list[str]:
@@ -30,6 +30,11 @@ def amount_text(amount: str) -> str:
     whole, dot, places = amount.partition(".")
     sign, digits = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
     return f"{sign}{int(digits or '0'):,}{dot}{places}"
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 row``, ``1,204 rows``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def span(seconds: float) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from batchpost.errors import UsageError
-from batchpost.layout import aligned, moment, short_command, short_path
+from batchpost.layout import aligned, counted, moment, short_command, short_path
 from batchpost.ledger import Ledger, RunRecord
 from batchpost.locks import is_held
 from batchpost.model import Outcome
@@ -155,7 +155,7 @@ def show_text(run: Found, here: Path) -> str:
         ("state", _state_text(run, summary)),
         ("started", _started(run)),
         ("finished", moment(summary.get("finished_at"))),
-        *(("file", f"{source['path']} ({source['rows']:,} rows)") for source in summary.get("source", ())),
+        *(("file", f"{source['path']} ({counted(source['rows'], 'row')})") for source in summary.get("source", ())),
         ("results", short_path(run.folder, here)),
     ]
     lines = aligned(head)

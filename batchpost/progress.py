@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from batchpost.errors import UsageError
-from batchpost.layout import aligned, amount_text, short_command, short_path, span
+from batchpost.layout import aligned, amount_text, counted, short_command, short_path, span
 from batchpost.model import Outcome
 from batchpost.output import Output
 from batchpost.reasons import UNTROUBLED, meaning
@@ -60,16 +60,16 @@ def closing_lines(summary: Mapping[str, Any], folder: Path, here: Path) -> str:
     """What stands on the screen when a run is over: the books, how it went, where the files are, what to do."""
     requests, rate = summary.get("requests", {}), summary.get("rate", {})
     latency = summary.get("latency_ms") or {}
-    speed = f"{requests.get('sent', 0):,} requests, {requests.get('retried', 0):,} of them retries"
+    speed = f"{counted(requests.get('sent', 0), 'request')}, {requests.get('retried', 0):,} of them retries"
     if latency:
         speed += f"; {rate.get('mean', 0):,.1f} a second, half of them within {latency['p50']:g} ms"
-    files = [f"{name}.csv {summary[name]:,} rows" for name in ("to_fix", "corrections") if summary.get(name)]
+    files = [f"{name}.csv {counted(summary[name], 'row')}" for name in ("to_fix", "corrections") if summary.get(name)]
     head = f"{summary['job']} {summary['run_id']}: {_ended(summary)}{'  (a test)' if summary.get('test') else ''}"
     where = f"{short_path(folder, here)}{': ' + ', '.join(files) if files else ''}"
     lines = [head, books_text(summary), "", speed, where]
     if not summary.get("rows", {}).get("unknown"):
         lines += [
-            f"{count:,} rows of an earlier run have no known end yet: batchpost resolve {run_id}"
+            f"{counted(count, 'row')} of an earlier run without a known end: batchpost resolve {run_id}"
             for run_id, count in summary.get("outstanding", {}).items()
         ]
     if summary.get("exit_code"):

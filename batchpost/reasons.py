@@ -85,6 +85,17 @@ REASONS = {
     "unavailable": "the platform was not available",
     "timeout": "no answer in time",
     "unreadable_reply": "an answer that proves nothing",
+    "dropped": "the connection ended before an answer",
+    "incomplete": "the answer broke off",
+    "garbage": "what came back is no HTTP, or has no end",
+    "misplaced": "the answer was one to another request",
+    "closed": "the connection was closed before the request",
+    "connect_timeout": "no connection in time",
+    "connect_refused": "nobody listens at the platform's address",
+    "connect_failed": "no connection",
+    "dns": "the platform's name cannot be resolved",
+    "tls": "no safe connection: the certificate, or TLS itself",
+    "proxy": "the proxy let nothing through",
     "redirect": "the platform answered with a redirect",
     "in_doubt": "an earlier attempt may have arrived, and sending it again is not safe",
     # not attempted
@@ -106,5 +117,5 @@ REASONS = {
 
 
 def meaning(reason: str) -> str:
-    """What a reason means; empty for one that is not known here, such as the kind of a network fault."""
+    """What a reason means; empty for one that is not known here."""
     return REASONS.get(reason, "")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from batchpost.layout import aligned, amount_text
+from batchpost.layout import aligned, amount_text, counted
 from batchpost.lookback import next_of
 from batchpost.model import Outcome
 from batchpost.reasons import meaning
@@ -38,7 +38,7 @@ def count_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """``3 rows, 255.00``."""
     money = money_of(rows)
     amount = "" if money is None else f", {amount_text(plain(money))}"
-    return f"{len(rows):,} row{'' if len(rows) == 1 else 's'}{amount}"
+    return f"{counted(len(rows), 'row')}{amount}"
 
 
 def standing_text(standing: Standing, numbers: Sequence[int]) -> str:

@@ -764,7 +764,7 @@ def test_a_run_without_unknown_rows_of_its_own_still_names_earlier_ones(place: W
     assert (done.code, done.out) == (0, "")
     write_csv(place.folder / "in.csv", sale_rows(1, "third"))
     done = call("run", "job.toml")
-    assert f"2 rows of an earlier run have no known end yet: batchpost resolve {first}" in done.out
+    assert f"2 rows of an earlier run without a known end: batchpost resolve {first}" in done.out
 
 
 def test_plan_names_the_runs_that_its_rows_wait_for(place: Workspace, server: Sandbox) -> None:

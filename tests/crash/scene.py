@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from io import SEEK_END
 from pathlib import Path
 
@@ -111,7 +111,12 @@ class Scene:
         return (holder(self._at.locks, "job job") or {}).get("pid") == pid
 
     def _sittings(self) -> list[Path]:
-        return [file for run in self._at.run("any").parent.glob("*") for file in sitting_files(run)]
+        """The journals of the job's run, oldest first; none where its folder goes away at this very moment."""
+        found: list[Path] = []
+        for run in sorted(self._at.run("any").parent.glob("*")):
+            with suppress(FileNotFoundError):
+                found += sitting_files(run)
+        return found
 
     def _over(self) -> bool:
         """Whether the last record of this sitting's journal says that it ended in order."""
