@@ -19,7 +19,7 @@ from batchpost.cli_look import abandon, export, forget, runs, show, stop, verify
 from batchpost.cli_resolve import resolve
 from batchpost.cli_run import retry, run
 from batchpost.cli_sandbox import sandbox
-from batchpost.failures import heed_sigterm, tell_failure
+from batchpost.failures import heed_signals, tell_failure
 from batchpost.output import Output
 
 __all__ = ["batchpost", "main", "run_command"]
@@ -59,7 +59,7 @@ def main() -> NoReturn:
 def run_command(arguments: Sequence[str]) -> int:
     """Run one command line; returns its exit code. Nothing escapes: what goes wrong is told on standard error."""
     output = Output()
-    heed_sigterm()
+    heed_signals()
     try:
         code = batchpost.main(list(arguments), prog_name="batchpost", standalone_mode=False, obj=output)
     except click.exceptions.NoArgsIsHelpError as error:

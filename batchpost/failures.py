@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import traceback
 from collections.abc import Iterable
 from contextlib import suppress
@@ -16,7 +17,16 @@ import click
 from batchpost.errors import BatchpostError, JobError
 from batchpost.output import Output, one_line
 
-__all__ = ["Terminated", "failure", "heed_sigterm", "internal_error", "most_urgent", "tell_failure", "traceback_text"]
+__all__ = [
+    "Terminated",
+    "failure",
+    "heed_signals",
+    "internal_error",
+    "most_urgent",
+    "stop_if_told",
+    "tell_failure",
+    "traceback_text",
+]
 
 _HERE = Path(__file__).parent
 # The contract's order, with the codes of commands that sent nothing put by who must act: a person, then time.
@@ -46,14 +56,18 @@ def failure(error: BaseException, *, sending: bool = False) -> tuple[str, int]:
     if isinstance(error, click.Abort) and error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, (KeyboardInterrupt, click.Abort, EOFError)):
-        name, code = ("SIGTERM", 143) if isinstance(error, Terminated) else ("SIGINT", 130)
-        return f"Stopped by {name}. {_SENT if sending else 'Nothing was sent'}", code
+        return _stopped(error, sending=sending)
     if isinstance(error, OSError) and error.strerror:
         where = one_line(f"{error.filename}: ") if error.filename is not None else ""
         if sending:
             return f"{where}{error.strerror}. {_SENT}", 4
         return f"{where}{error.strerror}. Nothing was sent", 2
-    return internal_error(error), 70
+    return _stopped(_told[-1], sending=sending) if _told else (internal_error(error), 70)
+
+
+def _stopped(interrupt: BaseException, *, sending: bool) -> tuple[str, int]:
+    name, code = ("SIGTERM", 143) if isinstance(interrupt, Terminated) else ("SIGINT", 130)
+    return f"Stopped by {name}. {_SENT if sending else 'Nothing was sent'}", code
 
 
 _SENT = "What was sent is recorded; run goes on from there"
@@ -88,11 +102,30 @@ def traceback_text(error: BaseException) -> str:
     return "\n".join([*told, f"Traceback (most recent call last):\n{frames}{type(error).__name__}"])
 
 
-def heed_sigterm() -> None:
-    """Make SIGTERM end the program as Ctrl-C does, where no run has taken the signal over."""
+# What is raised in a function that a compiled library calls may come out as another error, or not at all (polars).
+_told: list[KeyboardInterrupt] = []
+
+
+def heed_signals() -> None:
+    """Make SIGTERM end the program as Ctrl-C does, where no run has taken the signals over; both are remembered."""
+    _told.clear()
     with suppress(ValueError):  # not the main thread: then signals are its business
-        signal.signal(signal.SIGTERM, _terminate)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _end)
+        sys.unraisablehook = _tell_unraisable
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - a signal handler's signature
-    raise Terminated
+def stop_if_told() -> None:
+    """Raises the interrupt that came before and was swallowed on its way. To be called before anything is sent."""
+    if _told:
+        raise _told[-1]
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - a signal handler's signature
+    _told.append(Terminated() if number == signal.SIGTERM else KeyboardInterrupt())
+    raise _told[-1]
+
+
+def _tell_unraisable(found: sys.UnraisableHookArgs) -> None:
+    if not isinstance(found.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(found)

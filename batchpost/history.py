@@ -102,11 +102,12 @@ class History:
         return None
 
     def close(self, *, lost_writes: bool) -> None:
-        """The sitting is over. A row started and without an end is in doubt; where records may be lost, every claimed
-        one is."""
+        """The sitting is over. A row started and without an end is in doubt; where records may be lost, every one is
+        that the sitting claimed: the claim is on disk before anything is lost of it."""
         for number, row in list(self.open.items()):
-            row.in_doubt = row.in_doubt or row.started or lost_writes
-            if lost_writes and row.claimed == self.sitting:
+            lost = lost_writes and row.claimed == self.sitting
+            row.in_doubt = row.in_doubt or row.started or lost
+            if lost:
                 row.sitting = self.sitting
             row.started = False
             if not row.in_doubt and not row.attempts:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from batchpost.errors import UsageError
+from batchpost.failures import stop_if_told
 from batchpost.layout import aligned, amount_text, counted, short_command, short_path, span
 from batchpost.model import Outcome
 from batchpost.output import Output
@@ -143,7 +144,8 @@ class Display:
     _task: TaskID | None = None
 
     def planned(self, prepared: Prepared) -> None:
-        """Say what will be sent, and ask before many leads are updated. Raises UsageError for a no."""
+        """Say what will be sent, and ask before many leads are updated. Raises UsageError for a no, and what
+        :func:`batchpost.failures.stop_if_told` does."""
         job, plan = prepared.job, prepared.plan
         if not job.spec.is_event and plan.to_send > MANY_UPDATES and not self._agreed:
             self._warn(job.name, plan.to_send)
@@ -155,6 +157,7 @@ class Display:
         self._trouble = Trouble(settled_at=self.clock())
         if self.bar and plan.to_send:
             self._start_bar(plan.to_send)
+        stop_if_told()
 
     def progress(self, tally: Tally, to_send: int) -> None:
         """Move the bar, or log what goes slowly."""

@@ -76,7 +76,9 @@ class Salvage:
             if record is None:
                 continue
             if record[0] in OF_A_ROW and record[1] not in history.open:
-                history.open[record[1]] = Open(self._claims[record[1]], sitting=history.sitting)
+                history.open[record[1]] = Open(
+                    self._claims[record[1]], sitting=history.sitting, claimed=history.sitting
+                )
             if ended := history.apply(record):
                 yield ended
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import io
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import combinations
 
 import click
@@ -12,9 +14,10 @@ from batchpost.errors import BatchpostError, InputRefused, JobError, Locked, Mis
 from batchpost.failures import (
     Terminated,
     failure,
-    heed_sigterm,
+    heed_signals,
     internal_error,
     most_urgent,
+    stop_if_told,
     tell_failure,
     traceback_text,
 )
@@ -142,11 +145,61 @@ def test_a_list_of_mistakes_stands_alone_and_one_line_names_its_job() -> None:
     assert err.getvalue() == "a: b\nc: d\nnightly: nothing there\n"
 
 
-def test_sigterm_ends_the_program_like_ctrl_c() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        heed_sigterm()
-        with pytest.raises(Terminated):
-            signal.raise_signal(signal.SIGTERM)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+@pytest.fixture
+def heeding() -> Iterator[None]:
+    """The program's own signal handlers; afterwards as before."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    hook = sys.unraisablehook
+    heed_signals()
+    yield
+    heed_signals()  # forgets what came
+    sys.unraisablehook = hook
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+SIGNALS = [(signal.SIGTERM, Terminated, 143), (signal.SIGINT, KeyboardInterrupt, 130)]
+
+
+@pytest.mark.parametrize(("number", "kind", "code"), SIGNALS)
+def test_a_signal_ends_the_program(heeding: None, number: int, kind: type[BaseException], code: int) -> None:
+    with pytest.raises(kind) as caught:
+        signal.raise_signal(number)
+    assert failure(caught.value)[1] == code
+
+
+@pytest.mark.parametrize(("number", "kind", "code"), SIGNALS)
+def test_a_signal_that_a_library_made_another_error_of_is_no_bug(
+    heeding: None, number: int, kind: type[BaseException], code: int
+) -> None:
+    with suppress(kind):
+        signal.raise_signal(number)
+    assert failure(TypeError("unexpected value"))[1] == code
+    assert failure(InputRefused("in.csv", "unsound"))[1] == 5
+
+
+@pytest.mark.parametrize(("number", "kind", "code"), SIGNALS)
+def test_a_signal_that_a_library_swallowed_is_heard_before_anything_is_sent(
+    heeding: None, number: int, kind: type[BaseException], code: int
+) -> None:
+    stop_if_told()
+    with suppress(kind):
+        signal.raise_signal(number)
+    with pytest.raises(kind):
+        stop_if_told()
+
+
+def test_an_interrupt_that_could_not_be_raised_is_not_told_as_an_error(
+    heeding: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Ignoring:
+        def __init__(self, error: type[BaseException]) -> None:
+            self.error = error
+
+        def __del__(self) -> None:
+            raise self.error
+
+    Ignoring(Terminated)
+    assert capsys.readouterr().err == ""
+    Ignoring(ValueError)
+    assert "ValueError" in capsys.readouterr().err

@@ -217,6 +217,22 @@ def test_doubts_of_the_first_sitting_outlive_an_orderly_second(tmp_path: Path) -
     assert doubted(history) == {3, 4}
 
 
+@pytest.mark.parametrize("boot", BOOTS)
+@pytest.mark.parametrize("second", [b"", b"0badc0de ["], ids=["empty", "torn"])
+def test_a_row_that_was_refused_is_not_in_doubt_for_a_later_sitting_that_did_not_claim_it(
+    tmp_path: Path, boot: str, second: bytes
+) -> None:
+    log = FakeLog()
+    book = journal(log)
+    book.begin({"run_id": "r1"})
+    claim(book, a_row(1), a_row(2))
+    book.start(1)
+    book.again(1, "rate_limited", may_be_applied=False)
+    book.over("until", 6)
+    history, _ = read(tmp_path, bytes(log.data), second, boot=boot)
+    assert (set(history.open), doubted(history)) == ({1}, set())
+
+
 def test_a_row_may_be_settled_again_in_a_later_sitting(tmp_path: Path) -> None:
     again = FakeLog()
     book = journal(again)

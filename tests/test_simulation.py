@@ -1,4 +1,4 @@
-"""A few hundred histories of the simulation, each of which must keep every promise. ``make simulate`` plays thousands.
+"""Some histories of the simulation, each of which must keep every promise; ``make simulate`` plays thousands.
 
 In a process of its own: the simulated disk takes the place of SQLite's file system before the first ledger is opened.
 """
@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-_SEEDS = 25
+_SEEDS = 8
 
 
 def simulation(*arguments: str) -> str:
@@ -20,7 +20,7 @@ def simulation(*arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("first", range(0, 12 * _SEEDS, _SEEDS))
+@pytest.mark.parametrize("first", range(10_000, 10_000 + 4 * _SEEDS, _SEEDS))
 def test_histories_keep_every_promise(first: int) -> None:
     told = simulation("--first", str(first), "--seeds", str(_SEEDS))
     assert f"histories {_SEEDS}" in " ".join(told.split())
