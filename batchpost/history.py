@@ -54,7 +54,8 @@ class Ended(NamedTuple):
 @dataclass(slots=True)
 class Open:
     """A row that was claimed and not settled. ``in_doubt``: an attempt of it may have arrived, the last of them in
-    ``sitting``; ``claimed`` is the sitting of its last claim."""
+    ``sitting``; ``redirected``: where the platform answered with a redirect, and nowhere else. ``claimed`` is the
+    sitting of its last claim."""
 
     claim: Claim
     in_doubt: bool = False
@@ -63,6 +64,14 @@ class Open:
     started: bool = False
     sitting: int = 1
     claimed: int = 1
+    redirected: bool = False
+
+    def attempted(self, *, may_be_applied: bool, redirected: bool = False) -> None:
+        """An attempt is over, or nobody knows whether it is."""
+        self.started = False
+        if may_be_applied:
+            self.redirected = redirected and (self.redirected or not self.in_doubt)
+            self.in_doubt = True
 
 
 @dataclass(slots=True)
@@ -106,10 +115,9 @@ class History:
         that the sitting claimed: the claim is on disk before anything is lost of it."""
         for number, row in list(self.open.items()):
             lost = lost_writes and row.claimed == self.sitting
-            row.in_doubt = row.in_doubt or row.started or lost
+            row.attempted(may_be_applied=row.started or lost)
             if lost:
                 row.sitting = self.sitting
-            row.started = False
             if not row.in_doubt and not row.attempts:
                 del self.open[number]  # claimed, and certainly not sent
 
@@ -126,8 +134,7 @@ class History:
             self.starts += 1
             row.first_attempt_at = row.first_attempt_at or at
         elif kind == "again":
-            row.started = False
-            row.in_doubt = row.in_doubt or record[4]
+            row.attempted(may_be_applied=record[4], redirected=record[3] == "redirect")
         else:
             settlement = Settlement(_OUTCOMES[record[3]], *record[4:11])
             del self.open[number]

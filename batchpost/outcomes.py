@@ -121,7 +121,9 @@ def _closed(frame: pl.DataFrame, repeats: pl.Expr, ends: Ends) -> pl.DataFrame:
         repeats,
     ).join(_open_frame(ends.left_open), on="row", how="left", maintain_order="left")
     without_end = pl.col("outcome").is_null()
-    in_doubt = pl.col("in_doubt").fill_null(False) & ~pl.col("repeat").is_in(_sent_again_after(ends.cause))
+    # A redirect sends the request elsewhere: an event that is refused a second time just waits for the right address.
+    waits = (pl.col("repeat") == Repeat.HARMLESS) | ((pl.col("repeat") == Repeat.REFUSED) & pl.col("redirected"))
+    in_doubt = pl.col("in_doubt").fill_null(False) & ~waits
     return frame.with_columns(
         pl.when(~without_end)
         .then("reason")
@@ -140,21 +142,16 @@ def _closed(frame: pl.DataFrame, repeats: pl.Expr, ends: Ends) -> pl.DataFrame:
     )
 
 
-def _sent_again_after(cause: str) -> list[str]:
-    """The rows that a stop leaves without an end and not unknown, though an attempt may have arrived. A redirect is an
-    answer, which sends the request elsewhere: an event that is refused a second time just waits for the right address.
-    """
-    return [Repeat.HARMLESS, Repeat.REFUSED] if cause == "redirect" else [Repeat.HARMLESS]
-
-
 def _open_frame(rows: Mapping[int, Open]) -> pl.DataFrame:
     entries = [
-        (number, row.in_doubt, row.attempts, row.first_attempt_at)
+        (number, row.in_doubt, row.redirected, row.attempts, row.first_attempt_at)
         for number, row in rows.items()
         if row.attempts or row.in_doubt
     ]
-    schema = {"row": pl.UInt32, "in_doubt": pl.Boolean, "attempts_open": pl.UInt32, "first_attempt_at_open": pl.Float64}
-    return pl.DataFrame(entries, schema=schema, orient="row")
+    schema = {"row": pl.UInt32, "in_doubt": pl.Boolean, "redirected": pl.Boolean}
+    return pl.DataFrame(
+        entries, schema={**schema, "attempts_open": pl.UInt32, "first_attempt_at_open": pl.Float64}, orient="row"
+    )
 
 
 def _shaped(frame: pl.DataFrame, plan: Plan, route: str) -> pl.DataFrame:

@@ -217,6 +217,33 @@ def test_doubts_of_the_first_sitting_outlive_an_orderly_second(tmp_path: Path) -
     assert doubted(history) == {3, 4}
 
 
+@pytest.mark.parametrize(
+    ("kinds", "only"),
+    [
+        (["redirect"], True),
+        (["redirect", "redirect"], True),
+        (["dropped", "redirect"], False),
+        (["redirect", "dropped"], False),
+        (["redirect", None], False),
+    ],
+    ids=str,
+)
+def test_a_row_was_only_redirected_if_no_other_attempt_may_have_arrived(
+    tmp_path: Path, kinds: list[str | None], only: bool
+) -> None:
+    log = FakeLog()
+    book = journal(log)
+    book.begin({"run_id": "r1"})
+    claim(book, a_row(1))
+    for kind in kinds:
+        book.start(1)
+        if kind:
+            book.again(1, kind, may_be_applied=True)
+    book.flush()
+    history, _ = read(tmp_path, bytes(log.data))
+    assert (doubted(history), history.open[1].redirected) == ({1}, only)
+
+
 @pytest.mark.parametrize("boot", BOOTS)
 @pytest.mark.parametrize("second", [b"", b"0badc0de ["], ids=["empty", "torn"])
 def test_a_row_that_was_refused_is_not_in_doubt_for_a_later_sitting_that_did_not_claim_it(

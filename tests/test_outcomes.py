@@ -123,6 +123,22 @@ def test_a_row_left_open_is_unknown_where_it_may_have_fired(
     assert frame["first_attempt_at"].to_list() == ["2025-06-15T15:06:40.000Z"]
 
 
+@pytest.mark.parametrize(
+    ("repeat", "outcome"),
+    [
+        (Repeat.HARMLESS, "not_attempted"),
+        (Repeat.REFUSED, "not_attempted"),
+        (Repeat.FIRES_AGAIN, "unknown"),
+    ],
+)
+def test_a_row_that_was_only_redirected_waits_for_the_right_address_where_that_is_safe(
+    tmp_path: Path, repeat: Repeat, outcome: str
+) -> None:
+    row = Open(CLAIM, in_doubt=True, attempts=1, redirected=True)
+    frame = outcomes(a_plan(tmp_path, None), ends(left_open={0: row}, cause="redirect"), repeat)
+    assert frame["outcome"].to_list() == [outcome]
+
+
 def test_rows_of_a_held_source_say_so_unless_they_are_in_doubt(tmp_path: Path) -> None:
     plan = a_plan(tmp_path, None, None, None, ("skipped", "filtered"))
     held = frozenset({"pid_0", "pid_1", "pid_3"})

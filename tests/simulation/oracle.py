@@ -103,12 +103,13 @@ def _once(history: History, runs: list[Run]) -> Iterator[str]:
     """An event that is told delivered has exactly one side effect, an unknown one at most one, any other none."""
     effects, voids = history.machine.platform.effects, history.machine.platform.voids
     sent = Counter(attempt.operation for attempt in history.machine.platform.attempts if attempt.sent)
+    crashed = any(sat.ended.crashed for sat in history.sat)
     told: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for run in runs:
         for operation, outcome, reason in run.operations():
             told[operation].add(outcome)
-            # After two requests of ours nobody can tell whether it was the first of them or somebody else's.
-            unsure = operation[1].startswith(TAKEN) and sent[operation] > 1
+            # After two requests of ours, or a crash, nobody can tell whether it was the first of them or a stranger's.
+            unsure = operation[1].startswith(TAKEN) and (sent[operation] > 1 or crashed)
             if outcome in _DELIVERED and not effects[operation] and not unsure:
                 yield f"{run.record.run_id}: {operation} is {outcome}: {reason}, but nothing had an effect"
             once = range(1, 2 + voids[operation])
