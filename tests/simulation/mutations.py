@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["MUTATIONS", "Mutation", "main", "mutated"]
+__all__ = ["MUTATIONS", "Mutation", "caught", "main", "mutated"]
 
 _HERE = Path(__file__).parents[2]
 _SEEDS = 300  # so many histories may pass before a mutation counts as unnoticed
@@ -310,14 +310,15 @@ def _copy(original: Path, folder: Path) -> None:
     shutil.copy(original / "pyproject.toml", folder)  # has pytest's settings
 
 
-def _caught(mutation: Mutation, original: Path) -> str:
-    """What noticed it; empty where nothing did, or where the break only made the program fall over at once."""
+def caught(mutation: Mutation, original: Path = _HERE, *, seeds: int = _SEEDS) -> str:
+    """What noticed it, within so many seeds; empty where nothing did, or where the break only made the program fall
+    over at once."""
     with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
         mutated(mutation, Path(folder), original)
         if mutation.test:
             return mutation.test if _fails(mutation.test, Path(folder)) and not _fails(mutation.test, original) else ""
-        for first, seeds in ((mutation.seed, 1), (0, _SEEDS)):
-            if promise := _broken(Path(folder), first, seeds):
+        for first, count in ((mutation.seed, 1), (0, seeds)):
+            if promise := _broken(Path(folder), first, count):
                 seed = int(promise.split()[1].rstrip(":"))
                 fair = ": a bug: " not in promise and not _broken(original, seed, 1)
                 return promise if fair else ""
@@ -362,13 +363,13 @@ def main() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="original-") as folder, ThreadPoolExecutor(given.jobs) as pool:
         _copy(_HERE, Path(folder))
-        caught = list(pool.map(lambda mutation: _told(mutation, Path(folder)), chosen))
-    print(f"{sum(caught)} of {len(chosen)} mutations were noticed, in {time.monotonic() - began:,.0f} s")
-    return 0 if all(caught) else 1
+        noticed = list(pool.map(lambda mutation: _told(mutation, Path(folder)), chosen))
+    print(f"{sum(noticed)} of {len(chosen)} mutations were noticed, in {time.monotonic() - began:,.0f} s")
+    return 0 if all(noticed) else 1
 
 
 def _told(mutation: Mutation, original: Path) -> bool:
-    promise = _caught(mutation, original)
+    promise = caught(mutation, original)
     print(f"{'noticed' if promise else 'NOT NOTICED':12}{mutation.name:52}{promise}", flush=True)
     return bool(promise)
 
