@@ -171,20 +171,24 @@ def _decide(output: Output, found: Found, wanted: Wanted, action: Action, given:
     from batchpost.routes import ROUTES
     from batchpost.standing import standing_of
 
+    if given["wait"]:
+        with settling(found, wait=given["wait"]):  # the run itself may be under way
+            pass
     with looking(found) as ledger:
-        choice = choose(ledger, standing_of(ledger, found), wanted, action)
+        standing = standing_of(ledger, found, _again(given))
+        choice = choose(ledger, standing, wanted, action)
     if wanted.everything and len(choice.numbers) > 1 and not given["yes"]:
         _agree(output, choice, action)
     recorded: list[tuple[str, int]] = []
     if choice.numbers:
         with settling(found, wait=given["wait"]) as ledger:
-            standing = standing_of(ledger, found)
-            if choose(ledger, standing, wanted, action).doubts != choice.doubts:
+            if choose(ledger, standing_of(ledger, found), wanted, action).doubts != choice.doubts:
                 raise UsageError("Nothing was changed: the rows are others than a moment ago. Look at them again")
             is_event = ROUTES[found.record.route].is_event
             resolutions = Resolutions(ledger)
             recorded = resolutions.decide(choice.doubts, action, given["note"], is_event=is_event, who=_login())
-    _tell(output, found, choice, action, recorded, given)
+            standing = standing_of(ledger, found, _again(given))
+    _tell(output, standing, choice, action, recorded, given)
     return 0
 
 
@@ -215,21 +219,14 @@ def _login() -> str:
 
 def _tell(
     output: Output,
-    found: Found,
+    standing: Standing,
     choice: Choice,
     action: Action,
     recorded: list[tuple[str, int]],
     given: dict[str, Any],
 ) -> None:
-    from batchpost.lookback import all_runs, find_home, find_run
-    from batchpost.resolve import looking
     from batchpost.resolveview import decided_json, decided_text
-    from batchpost.standing import standing_of
 
-    home = find_home(given["workspace"], os.environ, Path.cwd())
-    now = find_run(all_runs(home, os.environ), found.record.run_id, home)
-    with looking(now) as ledger:
-        standing = standing_of(ledger, now, _again(given))
     if given["as_json"]:
         output.say(json.dumps(decided_json(standing, choice, action, given["note"])))
     else:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
+
+from batchpost.fates import SEND
 from batchpost.finish import write_results
 from batchpost.history import History, replay
 from batchpost.job import Job
 from batchpost.journal import boot_id, sitting_files
+from batchpost.model import Outcome
 from batchpost.outcomes import Ends, ended_frame
 from batchpost.places import read_summary
 from batchpost.plan import Plan
@@ -20,9 +24,17 @@ __all__ = ["write_crashed", "write_ends"]
 def write_crashed(job: Job, run_id: str, folder: Path, results: Path, *, boot: Callable[[], str] = boot_id) -> None:
     """Write outcomes and summary of the run whose private folder this is. Raises OSError, ValueError and LedgerError
     where what it left is damaged."""
-    history = History()
+    history, plan = History(), Plan.load(folder)
     ended = ended_frame(replay(sitting_files(folder), history, boot=boot))
-    write_ends(job, run_id, Plan.load(folder), results, Ends(ended, history.open, "crashed"))
+    write_ends(job, run_id, plan, results, Ends(_as_planned(ended, plan), history.open, "crashed"))
+
+
+def _as_planned(ended: pl.DataFrame, plan: Plan) -> pl.DataFrame:
+    """The settled rows without those whose unknown end was settled before the plan was made: that says how they end."""
+    table, codes = plan.fates.table, plan.fates.codes
+    unknown = ended.filter(pl.col("outcome") == Outcome.UNKNOWN.value)["row"]
+    planned = [row for row in unknown if codes[row] != SEND and table[codes[row]][0] != Outcome.UNKNOWN]
+    return ended.filter(~pl.col("row").is_in(planned)) if planned else ended
 
 
 def write_ends(job: Job, run_id: str, plan: Plan, results: Path, ends: Ends) -> None:

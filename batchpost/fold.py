@@ -44,13 +44,14 @@ def fold_run(
     """
     folded = next((record.folded for record in ledger.runs() if record.run_id == run_id), 0)
     if folded > len(files):
-        raise LedgerError(
-            f"{run_id}: the ledger has taken in {folded} sittings of this run, and {len(files)} of their files are "
-            f"left. Bring them back, or give the run up with `batchpost abandon {run_id}`"
-        )
+        missing = f"the ledger has taken in {folded} sittings of this run, and {len(files)} of their files are left"
+        if files:
+            raise DamagedJournal(files[-1], missing)
+        raise LedgerError(f"{run_id}: {missing}. Bring them back, or give the run up with `batchpost abandon {run_id}`")
     history = History()
     try:
-        fold_rows(ledger, run_id, len(files), replay(files, history, boot=boot), history, collect)
+        settled = replay(files, history, boot=boot)
+        fold_rows(ledger, run_id, len(files), settled, history, collect, after=folded)
     except Misfit as error:
         raise DamagedJournal(files[0], str(error)) from error
     return history
@@ -63,43 +64,50 @@ def fold_rows(
     settled: Iterable[Ended],
     history: History,
     collect: Callable[[Ended], None] | None = None,
+    *,
+    after: int = 0,
 ) -> None:
     """As :func:`fold_run`, with the rows as they are given; ``history`` is complete when the last one was taken.
 
-    Raises LedgerError, and Misfit for rows that are not of the input that the first record names.
+    What sittings up to ``after`` tell again is no news: a person may have said something else of it since. Raises
+    LedgerError, and Misfit for rows that are not of the input that the first record names.
     """
-    parts = _parts(settled, history, collect)
+    parts = _parts(settled, history, collect, after)
     if not ledger.fold(run_id, sittings, parts):
         deque(parts, maxlen=0)
 
 
-def _parts(settled: Iterable[Ended], history: History, collect: Callable[[Ended], None] | None) -> Iterator[Fold]:
+def _parts(
+    settled: Iterable[Ended], history: History, collect: Callable[[Ended], None] | None, after: int
+) -> Iterator[Fold]:
     folder: _Folder | None = None
     for ended in settled:
         if collect is not None:
             collect(ended)
-        folder = folder or _folder(history.header)
+        folder = folder or _folder(history.header, after)
         folder.settled(ended)
         if folder.size >= _PART:
             yield folder.take()
-    folder = folder or _folder(history.header)
+    folder = folder or _folder(history.header, after)
     for number, row in history.open.items():
         folder.left_open(number, row)
     yield folder.take()
     yield Fold((), (), (), folder.contents())
 
 
-def _folder(header: dict[str, Any]) -> _Folder:
+def _folder(header: dict[str, Any], after: int) -> _Folder:
     try:
-        return _Folder(header)
+        return _Folder(header, after)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise Misfit(f"its first record is not one of ours ({error})") from error
 
 
 class _Folder:
-    """Collects rows into the next part. ``header`` is the journal's: route kind, sequence number, contents."""
+    """Collects rows into the next part. ``header`` is the journal's: route kind, sequence number, contents; only rows
+    of sittings ``after`` this one go into the part, but for the contents, which only ever add up."""
 
-    def __init__(self, header: dict[str, Any]) -> None:
+    def __init__(self, header: dict[str, Any], after: int) -> None:
+        self._after = after
         self._is_event: bool = header.get("is_event", True)
         self._keeps_doubts: bool = header.get("fires_again", True)
         self._seq = int(header.get("seq", 0))
@@ -139,8 +147,9 @@ class _Folder:
         if settlement.outcome is Outcome.UNKNOWN or (ended.may_be_applied and settlement.reason in _INCONCLUSIVE):
             self._doubt(claim, ended.number, ended.sitting)
         if not self._is_event:
-            self._update(ended.number, claim.key, claim.body_hash, delivered, delivered or ended.may_be_applied)
-        elif delivered:
+            applied = delivered or ended.may_be_applied
+            self._update(ended.number, claim, delivered=delivered, applied=applied, sitting=ended.sitting)
+        elif delivered and ended.sitting > self._after:
             evidence = (claim.amount, settlement.conversion_id, ended.at, ended.number)
             self._events.append((claim.key, Delivered(claim.body_hash, claim.stake, *evidence)))
 
@@ -152,7 +161,7 @@ class _Folder:
         if self._keeps_doubts:
             self._doubt(row.claim, number, row.sitting)
         if not self._is_event:
-            self._update(number, row.claim.key, row.claim.body_hash, False, True)
+            self._update(number, row.claim, delivered=False, applied=True, sitting=row.sitting)
 
     def _check(self, number: int) -> None:
         if number >= self._rows:
@@ -175,10 +184,12 @@ class _Folder:
         return [*entries, *((content, rows, bytes(bitmap)) for content, bitmap, rows in self._linked)]
 
     def _doubt(self, claim: Claim, number: int, sitting: int) -> None:
+        if sitting <= self._after:
+            return
         content, row = (self._links[number] if self._links else None) or (None, 0)
         mends = b"" if content is None else self._linked[content][0]
         claimed = (claim.key, claim.body_hash, number, claim.stake, claim.amount)
-        self._doubts.append(Uncertain(*claimed, mends, row, sitting))
+        self._doubts.append(Uncertain(*claimed, mends, row))
 
     def _mark_delivered(self, number: int) -> None:
         """A mend that got through settles the row that it mends, too."""
@@ -189,12 +200,14 @@ class _Folder:
             content, row = link
             self._linked[content][1][row >> 3] |= 1 << (row & 7)
 
-    def _update(self, number: int, key: bytes, body: bytes, delivered: bool, applied: bool) -> None:
+    def _update(self, number: int, claim: Claim, *, delivered: bool, applied: bool, sitting: int) -> None:
         if not applied:
             return
         if not delivered:
-            self._late.add(key)
-        confirmed = delivered and key not in self._late
+            self._late.add(claim.key)
+        if sitting <= self._after:
+            return
+        confirmed = delivered and claim.key not in self._late
         order = self._orders[number] if self._orders else None
         seq, row, content = order or (self._seq, number, self._input)
-        self._updates.append((key, LastUpdate(body, confirmed, seq, row, content)))
+        self._updates.append((claim.key, LastUpdate(claim.body_hash, confirmed, seq, row, content)))

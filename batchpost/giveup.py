@@ -73,7 +73,8 @@ def _salvage(ledger: Ledger, run: Found, record: RunRecord, damage: DamagedJourn
     history, rows = History(), EndedRows()
     try:
         salvage = Salvage(record, folder)
-        fold_rows(ledger, record.run_id, salvage.sittings, salvage.replay(history), history, rows.add)
+        settled = salvage.replay(history)
+        fold_rows(ledger, record.run_id, salvage.sittings, settled, history, rows.add, after=record.folded)
     except (OSError, ValueError) as error:
         raise _beyond_help(folder, damage, error) from error
     told = ""

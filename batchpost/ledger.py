@@ -45,7 +45,7 @@ class Delivered(NamedTuple):
 class Uncertain(NamedTuple):
     """A request of a run's row (from 0) whose end is not known: its operation, and its body, stake and amount as
     claimed; ``stake`` is empty for updates and in what version 1 wrote. ``mends`` and ``mends_row`` are the content and
-    the row (from 0) of the one that it mends, ``sitting`` (from 1) is that of its last attempt."""
+    the row (from 0) of the one that it mends."""
 
     key: bytes
     body: bytes
@@ -54,7 +54,6 @@ class Uncertain(NamedTuple):
     amount: str = ""
     mends: bytes = b""
     mends_row: int = 0
-    sitting: int = 1
 
 
 class LastUpdate(NamedTuple):
@@ -187,11 +186,6 @@ class Ledger:
                     found.setdefault(key, set()).add(body)
         return found
 
-    def open_doubts(self) -> dict[str, int]:
-        """How many operations each run left without a known end."""
-        query = "SELECT run_id, COUNT(*) FROM open_doubts GROUP BY run_id"
-        return dict(self._db.rows(query))
-
     def delivered_rows(self, content: bytes) -> bytes:
         """The bitmap (least significant bit first) of the delivered rows of a content; empty if none."""
         row = self._db.row("SELECT delivered FROM contents WHERE id = ?", (content,))
@@ -237,18 +231,16 @@ class Ledger:
     def fold(self, run_id: str, sittings: int, folds: Iterable[Fold]) -> bool:
         """Take in a run's journal up to its ``sittings``-th sitting, in parts but in one transaction.
 
-        Returns False, and changes nothing, when that was done before. A doubt of a sitting taken in before is not a new
-        one: a person may have settled it since. Raises LedgerError for an unknown run.
+        Returns False, and changes nothing, when that was done before. Raises LedgerError for an unknown run.
         """
         query = "UPDATE runs SET folded = ?1 WHERE run_id = ?2 AND folded < ?1"
         with self.writing():
-            found = self._db.row("SELECT folded FROM runs WHERE run_id = ?", (run_id,))
-            if found is None:
-                raise LedgerError(f"{self.path}: this ledger does not know the run {run_id}")
             if self._db.change(query, (sittings, run_id)) == 0:
+                if not self._db.row("SELECT 1 FROM runs WHERE run_id = ?", (run_id,)):
+                    raise LedgerError(f"{self.path}: this ledger does not know the run {run_id}")
                 return False
             for fold in folds:
-                self.take(run_id, fold._replace(doubts=[one for one in fold.doubts if one.sitting > found[0]]))
+                self.take(run_id, fold)
         return True
 
     def take(self, run_id: str, fold: Fold) -> None:
@@ -260,11 +252,6 @@ class Ledger:
     def _fold_events(self, run_id: str, fold: Fold) -> None:
         rows = sorted((key, *delivered[:5], run_id, delivered.row) for key, delivered in fold.events)
         self._db.change_all("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
-        self._db.change(  # the journal of a run that goes on tells again of what was voided since
-            "DELETE FROM events WHERE run_id = ?1 AND key IN "
-            "(SELECT key FROM resolutions WHERE action = 'voided' AND run_id = ?1)",
-            (run_id,),
-        )
         self._raise(run_id, sorted(fold.doubts))
         if self._has("doubts"):
             self._db.change_all(_DELIVERED_AFTER_ALL, [(row[0],) for row in rows])
@@ -282,7 +269,7 @@ class Ledger:
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (key, body) DO UPDATE SET state = 'open', run_id = excluded.run_id, row = excluded.row, "
             "stake = excluded.stake, amount = excluded.amount, mends = excluded.mends, mends_row = excluded.mends_row",
-            [(*doubt[:7], run_id) for doubt in doubts],
+            [(*doubt, run_id) for doubt in doubts],
         )
         self._db.change_all(
             "INSERT OR IGNORE INTO waiting SELECT run_id, ?1, key, body FROM doubts "

@@ -48,7 +48,7 @@ class Prepared:
 
     ``run`` is the register's entry (sequence number 0 before it is entered); ``continued`` the unfinished run that
     this one goes on with; ``ended`` and ``history`` what its journal holds; ``abandoned`` unfinished runs of the job
-    that do not fit this input any more; ``resolved`` rows of ``ended`` whose unknown end was settled since.
+    that do not fit this input any more; ``resolved`` the rows whose unknown end was settled since.
     """
 
     job: Job
@@ -196,10 +196,10 @@ def _take_up(prepared: Prepared) -> None:
     known end that a person decided about since, the ledger says what is to become of it."""
     files = sitting_files(prepared.at.run(prepared.run.run_id))
     prepared.ended = ended_frame(replay(files, prepared.history, boot=prepared.edge.boot))
-    unknown = prepared.ended.filter(pl.col("outcome") == Outcome.UNKNOWN.value)["row"]
-    prepared.resolved = Resolutions(prepared.ledger).settled_of(prepared.run.run_id) & set(unknown)
+    prepared.resolved = Resolutions(prepared.ledger).settled_of(prepared.run.run_id)
     fates = prepared.plan.fates
-    settled = prepared.ended.filter(~pl.col("row").is_in(list(prepared.resolved)))
+    unknown = pl.col("outcome") == Outcome.UNKNOWN.value
+    settled = prepared.ended.filter(~(unknown & pl.col("row").is_in(list(prepared.resolved))))
     for number, outcome, reason in settled.select("row", "outcome", "reason").iter_rows():
         if reason != "source_inactive" and fates.codes[number] == SEND:
             fates.codes[number] = fates.code(outcome, reason)

@@ -131,7 +131,7 @@ class Resolutions:
     def taken_back(self) -> set[bytes]:
         """The keys of events that were delivered once and voided since: no bitmap of a content, which may still have
         their rows, says what is to become of them."""
-        return {key for (key,) in self._db.rows("SELECT key FROM doubts WHERE state IN ('voided', 'resend')")}
+        return {key for (key,) in self._db.rows("SELECT DISTINCT key FROM resolutions WHERE action = 'voided'")}
 
     def of(self, run_id: str | None = None) -> list[Resolution]:
         """What was decided, oldest first; about the rows of one run if named."""

@@ -173,7 +173,7 @@ def _candidates(standing: Standing, wanted: Wanted, action: Action) -> tuple[pl.
         frame = standing.frame.filter(pl.col("number").is_in(standing.open))
     if wanted.reasons:
         picked = frame.filter(pl.col("reason").is_in(list(wanted.reasons)))
-        if picked.is_empty() and not complaints:
+        if picked.is_empty() and not complaints and not frame.is_empty():
             raise UsageError(f"--reason {','.join(wanted.reasons)}: no such row waits. {_reasons_text(frame)}")
         frame = picked
     return frame.unique("number", maintain_order=True), complaints

@@ -16,10 +16,10 @@ from batchpost.compare import waiting_rows
 from batchpost.crashed import write_crashed
 from batchpost.edge import WORLD, Edge
 from batchpost.errors import CutShort, InputChanged, JournalError, LedgerError, UsageError
-from batchpost.fates import SEND
 from batchpost.files import private_folder
 from batchpost.finish import write_results
 from batchpost.fold import fold_run
+from batchpost.history import Open
 from batchpost.job import Job
 from batchpost.journal import sitting_files
 from batchpost.ledger import Ledger, RunRecord
@@ -163,6 +163,7 @@ def _enter(prepared: Prepared) -> Run:
     folder = private_folder(prepared.at.run(run_id), own=2)
     prepared.plan.spool = prepared.plan.spool.replace(folder / "plan.arrow")
     prepared.plan.save(folder)
+    Resolutions(prepared.ledger).wait_for(run_id, waiting_rows(prepared.plan, prepared.job))
     results = private_folder(prepared.at.results / run_id, own=2)
     return Run(prepared, prepared.run, folder, results, prepared.edge.clock(), earlier=read_summary(results) or {})
 
@@ -176,7 +177,7 @@ def _close_books(prepared: Prepared, old: RunRecord) -> bool:
         try:
             results = private_folder(prepared.at.results / old.run_id, own=2)
             write_crashed(prepared.job, old.run_id, folder, results, boot=prepared.edge.boot)
-        except (OSError, ValueError):
+        except (LedgerError, OSError, ValueError):
             return False
     return True
 
@@ -234,11 +235,16 @@ def _header(prepared: Prepared, before: list[int]) -> dict[str, object]:
     }
 
 
-def _as_resolved(ended: pl.DataFrame, prepared: Prepared) -> pl.DataFrame:
-    """The settled rows without those whose unknown end a person settled between two sittings: they end as planned."""
-    codes = prepared.plan.fates.codes
-    planned = [row for row in prepared.resolved if codes[row] != SEND]
-    return ended.filter((pl.col("outcome") != Outcome.UNKNOWN.value) | ~pl.col("row").is_in(planned))
+def _as_resolved(
+    ended: pl.DataFrame, left_open: Mapping[int, Open], prepared: Prepared
+) -> tuple[pl.DataFrame, Mapping[int, Open]]:
+    """The settled and the open rows without those whose unknown end a person settled between two sittings, and that got
+    no such end in this one: they end as planned, or were not attempted."""
+    if not prepared.resolved:
+        return ended, left_open
+    resolved = prepared.resolved & Resolutions(prepared.ledger).settled_of(prepared.run.run_id)
+    known = (pl.col("outcome") != Outcome.UNKNOWN.value) | ~pl.col("row").is_in(list(resolved))
+    return ended.filter(known), {row: left for row, left in left_open.items() if row not in resolved}
 
 
 def _finish(run: Run) -> dict[str, Any]:
@@ -249,7 +255,7 @@ def _finish(run: Run) -> dict[str, Any]:
     history = fold_run(prepared.ledger, run_id, files, rows.add, boot=prepared.edge.boot)
     ended = rows.frame()
     cause = run.stop.cause if run.stop else "finished"
-    ends = Ends(_as_resolved(ended, prepared), history.open, cause, frozenset(run.tally.held_pids))
+    ends = Ends(*_as_resolved(ended, history.open, prepared), cause, frozenset(run.tally.held_pids))
     arguments = (run.results, run_id, prepared.job, prepared.plan)
     try:
         written = write_results(*arguments, prepared.readers, ends, prepared.corrections)
@@ -259,7 +265,6 @@ def _finish(run: Run) -> dict[str, Any]:
     if run.stop is None:
         named = zip(prepared.plan.files, prepared.contents, strict=True)
         prepared.ledger.finish_contents([content for file, content in named if file.path not in written.unfinished])
-    Resolutions(prepared.ledger).wait_for(run_id, waiting_rows(prepared.plan, prepared.job))
     code = exit_code(written.books, *([run.stop.exit_code] if run.stop else []))
     summary = finished_summary(run, written, ended, history, code)
     write_summary(run.results, summary)

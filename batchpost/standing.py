@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
@@ -108,12 +108,15 @@ class Standing:
 
 def standing_of(ledger: Ledger, run: Found, again: str = "") -> Standing:
     """What stands of a run. Raises LedgerError."""
-    resolutions = Resolutions(ledger)
+    resolutions, run_id = Resolutions(ledger), run.record.run_id
+    run = replace(
+        run, doubts=len(resolutions.outstanding().get(run_id, ())), due=resolutions.due().get(run_id, ())
+    )  # it may have been found before something was decided
     doubts: dict[int, list[Doubt]] = {}
-    for number, doubt in resolutions.doubts_of(run.record.run_id):
+    for number, doubt in resolutions.doubts_of(run_id):
         doubts.setdefault(number, []).append(doubt)
     decided: dict[int, list[Resolution]] = {}
-    for one in resolutions.of(run.record.run_id):
+    for one in resolutions.of(run_id):
         decided.setdefault(one.row, []).append(one)
     files, plan = _files(run)
     known = _known(run, files, doubts, decided)
@@ -122,8 +125,7 @@ def standing_of(ledger: Ledger, run: Found, again: str = "") -> Standing:
         told, gone = told_rows(run, files, pl.DataFrame({"number": known["number"]})), False
     frame = known.update(told, on="number", how="left") if told.height else known
     runs = {record.run_id: record for record in ledger.runs()}
-    due = resolutions.due().get(run.record.run_id, ())
-    return Standing(run, files, frame.sort("number"), doubts, decided, runs, due, gone, again)
+    return Standing(run, files, frame.sort("number"), doubts, decided, runs, run.due, gone, again)
 
 
 def told_rows(run: Found, files: Sequence[File], wanted: pl.DataFrame) -> pl.DataFrame:

@@ -93,7 +93,8 @@ def _settled(run: Found) -> bool:
 
 
 def _forget(run: Found, dry_run: bool) -> Forgotten:
-    files = _files(run.folder) + _files(run.at.run(run.record.run_id))
+    own = run.at.run(run.record.run_id)
+    files = _files(run.folder) + _files(own) + _files(own.with_name(f"{own.name}.damaged"))
     size = sum(path.lstat().st_size for path in files)
     if not dry_run:
         for path in files:

@@ -113,7 +113,7 @@ def questions_to(ledger: Ledger) -> dict[str, Callable[[], Any]]:
         "id": lambda: (ledger.id, ledger.hash_key, ledger.generation),
         "events": lambda: ledger.events(keys),
         "updates": lambda: ledger.updates(keys),
-        "doubts": lambda: (ledger.doubts(keys), ledger.open_doubts(), decisions.outstanding(), decisions.due()),
+        "doubts": lambda: (ledger.doubts(keys), decisions.outstanding(), decisions.due()),
         "delivered rows": lambda: [ledger.delivered_rows(content) for content in (CONTENT, MENDED, NEVER)],
         "finished": lambda: [ledger.finished(content) for content in (CONTENT, MENDED, NEVER)],
         "runs": lambda: (ledger.runs(), ledger.runs("nightly"), ledger.runs("unheard of")),

@@ -84,7 +84,7 @@ def test_delivered_events_are_remembered_with_what_an_account_manager_needs(even
     assert list(found) == [A]
     assert found[A] == (B, b"s" * 16, "5.00", "conv_1", 2.0, 4)
     assert (first.number, second.settlement.reason) == (4, "lead_not_found")
-    assert events.ledger.open_doubts() == {}
+    assert Resolutions(events.ledger).outstanding() == {}
 
 
 def test_delivered_rows_are_marked_in_the_content_of_their_own_file(events: Runs) -> None:
@@ -112,10 +112,10 @@ def test_what_was_started_and_not_settled_is_in_doubt_and_what_was_only_claimed_
 def test_an_unknown_end_is_in_doubt_and_its_confirmation_ends_the_doubt(events: Runs) -> None:
     events.sit([a_row(0, key=A, body_hash=A)], settled(0, UNKNOWN))
     events.fold()
-    assert events.ledger.open_doubts() == {"r1": 1}
+    assert Resolutions(events.ledger).outstanding().keys() == {"r1"}
     events.sit([a_row(0, key=A, body_hash=A)], settled(0, CONFIRMED))
     events.fold()
-    assert events.ledger.open_doubts() == {}
+    assert Resolutions(events.ledger).outstanding() == {}
 
 
 def test_an_attempt_that_may_have_arrived_stays_in_doubt_when_the_source_turns_out_inactive(events: Runs) -> None:
@@ -147,7 +147,7 @@ def test_what_a_damaged_journal_said_before_the_damage_does_not_get_in(events: R
 def test_a_sitting_that_died_before_its_first_record_adds_nothing(events: Runs) -> None:
     create_sitting(events.folder).close()
     assert events.fold() == []
-    assert events.ledger.open_doubts() == {}
+    assert Resolutions(events.ledger).outstanding() == {}
 
 
 def test_a_mend_marks_the_row_that_it_mends(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_an_update_left_open_is_the_leads_last_one_but_not_confirmed(updates: Ru
     updates.sit([lead(3)], started(3), over=False)
     updates.fold()
     assert updates.ledger.updates([A])[A] == (A, False, 1, 3, b"\xaa")
-    assert updates.ledger.open_doubts() == {}
+    assert Resolutions(updates.ledger).outstanding() == {}
 
 
 def test_an_update_that_redistributes_is_kept_in_doubt(tmp_path: Path) -> None:
@@ -216,10 +216,36 @@ def test_a_doubt_is_raised_anew_only_by_a_sitting_that_sends_the_row_again(event
     decide(events, "resend")
     events.sit([a_row(1, key=B, body_hash=B)], settled(1, DELIVERED))
     events.fold()
-    assert events.ledger.open_doubts() == {}, "told again by the journal, and not sent again"
+    assert Resolutions(events.ledger).outstanding() == {}, "told again by the journal, and not sent again"
     events.sit([a_row(0, key=A, body_hash=A)], *([settled(0, UNKNOWN)] if over else [started(0)]), over=over)
     events.fold()
     assert events.ledger.doubts([A]) == {A: {A}}
+
+
+def test_an_event_that_was_voided_is_not_brought_back_by_a_journal_that_tells_of_it_again(events: Runs) -> None:
+    events.sit([a_row(0, key=A, body_hash=A)], settled(0, DELIVERED))
+    events.fold()
+    resolutions = Resolutions(events.ledger)
+    resolutions.decide([doubt for _, doubt in resolutions.delivered_of("r1", [0])], "voided", "")
+    events.sit([a_row(1, key=B, body_hash=B)], settled(1, DELIVERED))
+    events.fold()
+    assert set(events.ledger.events([A, B])) == {B}
+    events.sit([a_row(0, key=A, body_hash=A)], settled(0, DELIVERED))
+    events.fold()
+    assert set(events.ledger.events([A, B])) == {A, B}
+
+
+def test_an_update_that_a_person_says_was_delivered_stays_confirmed_when_its_run_goes_on(tmp_path: Path) -> None:
+    runs = Runs(tmp_path, is_event=False, fires_again=True)
+    runs.sit([lead(3)], settled(3, UNKNOWN, applied=True))
+    runs.fold()
+    assert not runs.ledger.updates([A])[A].confirmed
+    resolutions = Resolutions(runs.ledger)
+    resolutions.decide([doubt for _, doubt in resolutions.doubts_of("r1")], "delivered", "", is_event=False)
+    assert runs.ledger.updates([A])[A].confirmed
+    runs.sit([a_row(4, key=B, body_hash=B)], settled(4, DELIVERED))
+    runs.fold()
+    assert runs.ledger.updates([A])[A].confirmed
 
 
 def test_a_doubt_about_a_mend_knows_which_row_it_mends(tmp_path: Path) -> None:

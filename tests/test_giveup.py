@@ -318,6 +318,23 @@ def test_with_its_plan_damaged_as_well_the_run_is_left_and_the_last_resort_told(
     assert workspace.run()["rows"]["delivered"] == 40
 
 
+def test_a_run_that_lacks_the_file_of_a_sitting_is_given_up_as_its_error_says(
+    workspace: Workspace, server: Sandbox
+) -> None:
+    assert workspace.run(limit=5)["exit_code"] == 6
+    assert workspace.run(limit=5)["exit_code"] == 6
+    run = latest(workspace)
+    [_, second] = sitting_files(run.at.run(run.record.run_id))
+    second.unlink()
+    with pytest.raises(
+        LedgerError, match=f"2 sittings of this run, and 1 of their files .*abandon {run.record.run_id}"
+    ):
+        workspace.run()
+    abandon(run)
+    assert workspace.run()["rows"]["delivered"] == 30
+    assert len(server.effects) == 40
+
+
 def test_without_its_job_file_a_damaged_run_is_given_up_all_the_same(workspace: Workspace, server: Sandbox) -> None:
     run = died(workspace, 25)
     spoil_journal(run, changed(b"end", 5))

@@ -19,6 +19,7 @@ from batchpost.database import Database, load_checksums
 from batchpost.errors import LedgerError
 from batchpost.ledger import Fold, Ledger
 from batchpost.ledgerfile import MIGRATIONS, VERSION, migrate
+from batchpost.resolutions import Resolutions
 from tests.ledgers import (
     BODY,
     CONTENT,
@@ -269,7 +270,7 @@ def is_brought_up_to_date(path: Path) -> None:
     with closing(Ledger.open(path)) as ledger:
         assert (ledger.id, ledger.hash_key, ledger.generation) == ("0123456789abcdef", KEY, 7)
         assert ledger.events(EVENTS) == {key: sale(number) for number, key in enumerate(EVENTS)}
-        assert ledger.open_doubts() == {"r1": 1}
+        assert Resolutions(ledger).outstanding().keys() == {"r1"}
         assert ledger.database.pragma("user_version") == VERSION
         assert list(ledger.database.rows("PRAGMA integrity_check")) == [("ok",)]
         assert ledger.database.checksummed

@@ -16,6 +16,7 @@ from batchpost.ledger import Ledger, RunRecord
 from batchpost.locks import Locks
 from batchpost.model import Outcome
 from batchpost.prepare import Prepared, fold_dead_runs, folding, new_run_id, open_readers, prepare
+from batchpost.resolutions import Resolutions
 from batchpost.targets import Targets
 from tests.fakes import a_row
 from tests.jobtexts import job_text, load
@@ -198,7 +199,7 @@ def dead_run(workspace: Workspace, ledger: Ledger, state: str = "running") -> Ru
 def test_a_dead_runs_claims_are_in_doubt_for_every_later_run(workspace: Workspace, ledger: Ledger) -> None:
     record = dead_run(workspace, ledger)
     assert [dead.run_id for dead in fold_dead_runs(ledger, workspace.places)] == [record.run_id]
-    assert ledger.open_doubts() == {record.run_id: 1}
+    assert Resolutions(ledger).outstanding().keys() == {record.run_id}
     assert fold_dead_runs(ledger, workspace.places) == []
 
 

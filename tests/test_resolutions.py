@@ -22,9 +22,8 @@ SOLD = Doubt(K3, BODY, "r1", 7, b"\x05" * 16, "3.50", "delivered")
 ON_DOUBTS = [action for action in get_args(Action) if action != "voided"]
 
 
-def raised(*doubts: Doubt, sitting: int = 1) -> Fold:
-    told = [Uncertain(one.key, one.body, one.row, one.stake, one.amount, sitting=sitting) for one in doubts]
-    return Fold([], [], told, [])
+def raised(*doubts: Doubt) -> Fold:
+    return Fold([], [], [Uncertain(one.key, one.body, one.row, one.stake, one.amount) for one in doubts], [])
 
 
 @pytest.fixture
@@ -121,14 +120,12 @@ def test_what_was_raised_anew_by_a_later_run_is_another_doubt(ledger: Ledger, de
     ]
 
 
-def test_the_run_that_raised_a_doubt_does_not_raise_it_again_unless_it_sends_again(
+def test_the_run_that_raised_a_doubt_raises_it_again_when_it_sends_again(
     ledger: Ledger, decisions: Resolutions
 ) -> None:
-    """Its journal tells of it in each further sitting."""
     decisions.decide([D1], "not_delivered", "")
-    ledger.fold("r1", 2, [raised(D1)])
     assert ledger.doubts([K1]) == {}
-    ledger.fold("r1", 3, [raised(D1), raised(D1, sitting=3)])
+    ledger.fold("r1", 2, [raised(D1)])
     assert ledger.doubts([K1]) == {K1: {BODY}}
     assert decisions.doubts_of("r1")[0] == (4, D1)
 
@@ -250,18 +247,26 @@ def test_a_run_voids_only_what_it_delivered_itself(ledger: Ledger, decisions: Re
     assert set(ledger.events([K3])) == {K3}
 
 
-def test_the_journal_that_tells_of_a_voided_event_again_does_not_bring_it_back(
+@pytest.mark.parametrize("run_id", ["r1", "r2"])
+def test_what_is_delivered_after_it_was_voided_is_known_whichever_run_does_it(
+    ledger: Ledger, decisions: Resolutions, run_id: str
+) -> None:
+    """Also by a run whose row waited for the voided one, and has the decision in its own name."""
+    decisions.wait_for("r2", [(0, K3, b"")])
+    decisions.decide([SOLD], "voided", "")
+    assert (ledger.events([K3]), decisions.taken_back()) == ({}, {K3})
+    corrected = sale(9)._replace(body=OTHER)
+    ledger.fold(run_id, 2, [Fold([(K3, corrected)], [], [], [])])
+    assert (ledger.events([K3]), decisions.taken_back()) == ({K3: corrected}, {K3})
+
+
+def test_what_was_voided_and_sent_again_without_an_end_is_still_taken_back(
     ledger: Ledger, decisions: Resolutions
 ) -> None:
-    """A run that goes on folds all of its sittings once more; the delivery of another run is a new one."""
     decisions.decide([SOLD], "voided", "")
-    ledger.fold("r1", 2, [Fold([(K3, sale(3)), (K2, sale(2))], [], [], [])])
-    assert (set(ledger.events([K2, K3])), decisions.taken_back()) == ({K2}, {K3})
-    corrected = sale(9)._replace(body=OTHER)
-    ledger.fold("r2", 1, [Fold([(K3, corrected)], [], [], [])])
-    assert (ledger.events([K3]), decisions.taken_back()) == ({K3: corrected}, {K3})
-    ledger.fold("r1", 3, [Fold([(K3, sale(3))], [], [], [])])
-    assert ledger.events([K3]) == {K3: corrected}
+    decisions.decide([SOLD._replace(state="voided")], "resend", "")
+    ledger.fold("r2", 1, [raised(SOLD)])
+    assert (ledger.doubts([K3]), decisions.taken_back()) == ({K3: {BODY}}, {K3})
 
 
 # -- superseded, and who left it ---------------------------------------------------------------------------------------

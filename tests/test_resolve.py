@@ -860,6 +860,23 @@ def test_a_run_that_goes_on_heeds_what_was_decided_since(
     assert again(place)["rows"]["already_delivered"] == sum(reasons.values()) - reasons.get("ignored", 0)
 
 
+def test_a_row_that_is_due_and_not_reached_again_was_not_attempted(place: Workspace, server: Sandbox) -> None:
+    run = interrupted(place, server)
+    call("resolve", run, "--not-delivered", "--yes")
+    summary = again(place, "run", "job.toml", "--limit", "1")
+    assert (summary["run_id"], summary["exit_code"], summary["rows"]["unknown"]) == (run, 6, 0)
+    assert summary["rows"]["delivered"] == 1
+    assert call("verify", run).code == 0
+    assert again(place)["exit_code"] == 0
+
+
+def test_a_reason_of_which_nothing_waits_any_more_is_no_mistake(place: Workspace, server: Sandbox) -> None:
+    run = without_end(place, server)
+    assert "no such row waits" in refused(place, run, "--ignore", "--reason", "timeout")
+    for _ in range(2):
+        assert call("resolve", run, "--ignore", "--reason", "server_error", "--yes").code == 0
+
+
 def test_a_row_that_the_same_run_sends_again_is_a_doubt_of_its_own(place: Workspace, server: Sandbox) -> None:
     """One word of a person is good for one request."""
     run = interrupted(place, server)

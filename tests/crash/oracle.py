@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from batchpost.resolutions import Resolutions
 from batchpost.sandbox import Received
 from batchpost.sandbox_faults import FaultKind
 from tests.crash.kinds import CONCURRENCY, RATE
@@ -132,7 +133,8 @@ def _ends(story: Story, books: Books) -> Iterator[str]:
 def _one_run(story: Story, books: Books) -> Iterator[str]:
     """All sittings are one run, whose doubts are in the ledger."""
     with story.load.workspace.ledger() as ledger:
-        runs, doubts = ledger.runs(), ledger.open_doubts()
+        runs = ledger.runs()
+        doubts = {run: len(rows) for run, rows in Resolutions(ledger).outstanding().items()}
     if [(run.run_id, run.state) for run in runs] != [(books.summary["run_id"], "finished")]:
         yield f"the register has {[(run.run_id, run.state) for run in runs]}"
     unknown = books.summary["rows"]["unknown"]
