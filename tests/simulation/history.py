@@ -136,13 +136,13 @@ class _Player:
             sat = self._sit(night)
             if sat.ended.code in (0, 1, 3) or self.random.random() < 0.08:
                 break  # finished, or nobody comes back to it before the next night
+            self._ask(sat, 0.3)
             self.machine.now += self.random.choice([0.0, 0.5, 30.0, 3600.0])
         if self.random.random() < 0.3:
             self._try_again(sat)
         if self.random.random() < 0.2:
             self._look_back(case)
-        if self.random.random() < 0.5 and sat.ended.summary.get("state") == "finished":
-            self.history.decisions += Person(self.machine, self.random).look_at(night, self.machine.run_of[sat.number])
+        self._ask(sat, 0.5)
         if self.random.random() < 0.3:
             self._sit(night)
 
@@ -196,6 +196,12 @@ class _Player:
         sat.ended = self.machine.sit(trip)
         self.history.instants_of[sat.number] = dict(self.machine.disk.instants)
         self._close(sat)
+
+    def _ask(self, sat: Sat, chance: float) -> None:
+        """A person looks at the run, whether it is finished or will go on."""
+        if self.random.random() < chance and sat.ended.summary:
+            person = Person(self.machine, self.random)
+            self.history.decisions += person.look_at(sat.night, self.machine.run_of[sat.number])
 
     def _look_back(self, case: Case) -> None:
         """An earlier night once more: its file again, or its rows that did not get through."""

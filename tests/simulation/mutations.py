@@ -243,6 +243,13 @@ MUTATIONS = (
         test="test_ledger.py::test_a_sitting_is_folded_once",
     ),
     Mutation(
+        "bring back an event that was voided",
+        "fold",
+        "elif delivered and ended.sitting > self._after:",
+        "elif delivered:",
+        test="test_fold.py::test_an_event_that_was_voided_is_not_brought_back_by_a_journal_that_tells_of_it_again",
+    ),
+    Mutation(
         "send a part of the input that was changed",
         "feed",
         "if next(expected, None) != (batch.file, batch.frame.height, batch.digest):",
