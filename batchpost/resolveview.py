@@ -247,7 +247,8 @@ def _commands(standing: Standing, waiting: Sequence[Mapping[str, Any]]) -> Itera
     run_id, place = standing.run.record.run_id, standing.place(waiting[0]["number"])
     is_event = ROUTES[standing.run.record.route].is_event
     yield "Next:"
-    yield f"  batchpost export {run_id} --only unknown -o unknown.csv{standing.again}"
+    if not standing.gone:
+        yield f"  batchpost export {run_id} --only unknown -o unknown.csv{standing.again}"
     yield f'  batchpost resolve {run_id} --delivered --rows {place} --note "who says so"{standing.again}'
     yield f'  batchpost resolve {run_id} --not-delivered --from list.csv --note "who says so"{standing.again}'
     if is_event:

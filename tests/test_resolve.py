@@ -1030,6 +1030,7 @@ def test_rows_are_settled_by_number_where_their_outcomes_are_gone(place: Workspa
         ["3", "12.02"],
     ]
     Path("list.csv").write_text("transaction_id\ntxn_00000\n")
+    assert "batchpost export" not in call("resolve", run).out
     assert "the outcomes of this run are gone, and with them the ids. Use --rows" in refused(
         place, run, "--delivered", "--from", "list.csv"
     )
