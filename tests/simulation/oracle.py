@@ -82,7 +82,7 @@ def _ends(history: History) -> Iterator[str]:
     for sat in history.sat:
         error = sat.ended.error
         expected = (*((CutShort, LedgerError) if sat.disk_full else ()), *([Locked] if sat.inside else []))
-        if sat.of is not None:  # a retry gives up no run that is not finished
+        if sat.of is not None and "a retry would give it up" in str(error):  # it gives up no run that is not finished
             expected = (*expected, UsageError)
         if error is not None and not isinstance(error, expected):
             yield f"sitting {sat.number} of {sat.night.case.name}: {type(error).__name__}: {error}"
