@@ -12,7 +12,17 @@ import polars as pl
 
 from batchpost.errors import InputRefused
 
-__all__ = ["Batch", "BatchDigest", "Dialect", "Fingerprint", "InputFile", "blank_nulls", "column_names", "with_last"]
+__all__ = [
+    "Batch",
+    "BatchDigest",
+    "Decision",
+    "Dialect",
+    "Fingerprint",
+    "InputFile",
+    "blank_nulls",
+    "column_names",
+    "with_last",
+]
 
 Kind = Literal["csv", "parquet"]
 Compression = Literal["", "gzip", "zstd"]
@@ -39,6 +49,16 @@ class Dialect:
     quote: str
     newline: str
     header_line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One thing about a file that its reader settled: ``key`` is that of ``[source]`` by which the job can say it
+    (empty: there is none), ``value`` what was taken, ``evidence`` why, without any cell's text."""
+
+    key: str
+    value: str
+    evidence: str
 
 
 @dataclass(frozen=True, slots=True)

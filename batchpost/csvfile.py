@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from batchpost.batch import Batch, BatchDigest, Dialect, Fingerprint, InputFile, blank_nulls, with_last
+from batchpost.batch import Batch, BatchDigest, Decision, Dialect, Fingerprint, InputFile, blank_nulls, with_last
 from batchpost.charset import Charset, TextStream, find_charset
 from batchpost.csvdialect import Header, as_mended, read_header
 from batchpost.csvgrammar import Block, Blocks, Grammar, Limits
@@ -65,6 +65,7 @@ class CsvFile:
         self.columns: tuple[str, ...] = header.columns if header else ()
         self.dialect: Dialect | None = header.dialect if header else None
         self.is_to_fix = self._layout.is_to_fix
+        self.decisions: tuple[Decision, ...] = ()
         self.unsupported_columns: dict[str, str] = {}
         self.fingerprint: Fingerprint | None = None
         if not header:

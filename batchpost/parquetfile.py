@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchpost.arrowtext import BYTES, TEXTS, as_text, unsupported
-from batchpost.batch import Batch, BatchDigest, Dialect, Fingerprint, InputFile, blank_nulls, column_names
+from batchpost.batch import Batch, BatchDigest, Decision, Dialect, Fingerprint, InputFile, blank_nulls, column_names
 from batchpost.errors import InputChanged, InputRefused
 from batchpost.job import Source
 from batchpost.rawfile import RawFile
@@ -34,6 +34,7 @@ class ParquetFile:
     """
 
     dialect: Dialect | None = None
+    decisions: tuple[Decision, ...] = ()
     is_to_fix = False
 
     def __init__(self, file: InputFile, settings: Source, batch_rows: int = BATCH_ROWS) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchpost.batch import Batch, Compression, Dialect, Fingerprint, InputFile, Kind
+from batchpost.batch import Batch, Compression, Decision, Dialect, Fingerprint, InputFile, Kind
 from batchpost.csvfile import CsvFile
 from batchpost.csvgrammar import Limits
 from batchpost.errors import InputRefused, NoInput, UsageError
@@ -127,7 +127,8 @@ class Reader:
     """One file of the input, read again and again in the same batches; construction reads its header or footer.
 
     ``columns`` are those of every batch's frame; ``dialect`` how a text file is written (None for Parquet and for a
-    file of 0 bytes); ``unsupported_columns`` name → reason of Parquet columns that are left out; ``is_to_fix`` marks a
+    file of 0 bytes); ``decisions`` are what was found out about the file, with the evidence;
+    ``unsupported_columns`` name → reason of Parquet columns that are left out; ``is_to_fix`` marks a
     mended ``to_fix.csv``. Raises InputRefused, and UsageError for settings that cannot be.
     """
 
@@ -136,6 +137,7 @@ class Reader:
         self._content = _content(file, settings, limits or Limits())
         self.columns: tuple[str, ...] = self._content.columns
         self.dialect: Dialect | None = self._content.dialect
+        self.decisions: tuple[Decision, ...] = self._content.decisions
         self.is_to_fix: bool = self._content.is_to_fix
         self.unsupported_columns: dict[str, str] = self._content.unsupported_columns
 
