@@ -5,17 +5,17 @@ Decides only rows that are still to be sent. The rules are guarantee 6 of the de
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
+
+import polars as pl
 
 from batchpost.fates import SEND
 from batchpost.job import Job
 from batchpost.ledger import Delivered, LastUpdate, Ledger
 from batchpost.links import Order
 from batchpost.model import Outcome
-from batchpost.plan import Plan
+from batchpost.plan import Operation, Plan
 from batchpost.resolutions import DUE, Decided, Resolutions
 
 __all__ = ["Correction", "Position", "compare", "waiting_rows"]
@@ -53,36 +53,49 @@ def compare(
     decisions = Resolutions(ledger)
     _same_rows(plan, ledger, contents, decisions.taken_back() if job.spec.is_event else set())
     corrections: list[Correction] = []
-    # Of leads with several updates in this input: whether one of them goes out. The others need no memory.
-    repeated = () if job.spec.is_event else plan.sendable.repeated_keys()
-    goes_out = {plan.sendable.key(group[0]): False for group in repeated}
-    for indexes in _chunks(array("I", plan.pending()), chunk):
-        keys = [plan.sendable.key(index) for index in indexes]
+    goes_out: set[bytes] = set()
+    for frame in () if ledger.blank else _chunks(plan.operations(), chunk):
+        keys = frame["key"].to_list()
         decided = decisions.about(keys)
+        doubts = ledger.doubts(keys)
         if job.spec.is_event:
-            corrections += _events(plan, ledger.events(keys), decided, indexes)
+            events = ledger.events(keys)
+            corrections += _events(plan, events, decided, _among(frame, {*events, *decided}))
         else:
-            _updates(plan, job, ledger.updates(keys), decided, indexes, position, goes_out)
-        _doubts(plan, job, ledger.doubts(keys), indexes)
-        _sent_before(plan, decided, indexes)
+            updates = ledger.updates(keys)
+            _updates(plan, job, updates, decided, _among(frame, updates), position, goes_out)
+        _doubts(plan, job, doubts, _among(frame, doubts))
+        _sent_before(plan, decided, _among(frame, decided))
     return corrections
 
 
 def waiting_rows(plan: Plan, job: Job) -> Iterator[tuple[int, bytes, bytes]]:
     """The rows that are not sent because of an open doubt: row, key, and the body that the doubt must be of, empty
     for any (see :meth:`batchpost.resolutions.Resolutions.wait_for`)."""
-    code = plan.fates.code(Outcome.UNKNOWN, "in_doubt")
-    if code not in plan.fates.codes:
-        return
-    for index, row in enumerate(plan.sendable.rows):
-        if plan.fates.codes[row] == code:
-            yield row, plan.sendable.key(index), b"" if job.spec.is_event else plan.sendable.body(index)
+    for frame in plan.operations(plan.fates.code(Outcome.UNKNOWN, "in_doubt")):
+        for row, key, body in frame.select("row", "key", "body_hash").iter_rows():
+            yield row, key, b"" if job.spec.is_event else body
 
 
-def _chunks(indexes: array[int], size: int) -> Iterator[list[int]]:
-    iterator = iter(indexes)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
+def _chunks(frames: Iterator[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
+    """The frames joined into ones of at least so many rows, so that the ledger is walked through and not jumped about
+    in."""
+    held: list[pl.DataFrame] = []
+    for frame in frames:
+        held.append(frame)
+        if sum(one.height for one in held) >= rows:
+            yield pl.concat(held)
+            held = []
+    if held:
+        yield pl.concat(held)
+
+
+def _among(frame: pl.DataFrame, keys: Collection[bytes]) -> list[Operation]:
+    """The rows of the frame whose operation is one of these."""
+    if not keys:
+        return []
+    known = frame.filter(pl.col("key").is_in(pl.Series(list(keys), dtype=pl.Binary).implode()))
+    return [Operation(*row) for row in known.iter_rows()]
 
 
 def _same_rows(plan: Plan, ledger: Ledger, contents: Sequence[bytes], taken_back: set[bytes]) -> None:
@@ -108,7 +121,7 @@ def _rows_of(plan: Plan, keys: set[bytes]) -> set[int]:
     """The rows to send whose operation is one of these."""
     if not keys:
         return set()
-    return {plan.sendable.rows[index] for index in plan.pending() if plan.sendable.key(index) in keys}
+    return {operation.row for frame in plan.operations() for operation in _among(frame, keys)}
 
 
 def _set_bits(bitmap: bytes, size: int) -> Iterator[int]:
@@ -118,12 +131,10 @@ def _set_bits(bitmap: bytes, size: int) -> Iterator[int]:
 
 
 def _events(
-    plan: Plan, delivered: dict[bytes, Delivered], decided: dict[bytes, list[Decided]], indexes: list[int]
+    plan: Plan, delivered: dict[bytes, Delivered], decided: dict[bytes, list[Decided]], rows: list[Operation]
 ) -> Iterator[Correction]:
-    for index in indexes:
-        key, row = plan.sendable.key(index), plan.sendable.rows[index]
+    for row, key, body, stake, _ in rows:
         about, before = decided.get(key, ()), delivered.get(key)
-        body, stake = plan.sendable.body(index), plan.sendable.stake(index)
         if any(one.state == "voided" and (one.stake == stake or one.body == body) for one in about):
             plan.fates.settle(row, Outcome.SKIPPED, "voided")
         elif before is None:
@@ -143,27 +154,24 @@ def _updates(
     job: Job,
     last: dict[bytes, LastUpdate],
     decided: dict[bytes, list[Decided]],
-    indexes: list[int],
+    rows: list[Operation],
     position: Position,
-    goes_out: dict[bytes, bool],
+    goes_out: set[bytes],
 ) -> None:
     """Updates follow one another: none finds its lead unchanged once another one of this input goes out before it."""
-    for index in indexes:
-        key, row = plan.sendable.key(index), plan.sendable.rows[index]
-        before = last.get(key)
-        if before is None:
-            continue
+    for row, key, body, _, _ in rows:
+        before = last[key]
         if _newer(before, position.of(row)):
             plan.fates.settle(row, Outcome.SKIPPED, "superseded")
             continue
-        same = before.body == plan.sendable.body(index) and not goes_out.get(key)
+        same = before.body == body and key not in goes_out
         itself = (before.content, before.row) == (position.of(row).content, position.of(row).number)
         if same and before.confirmed and (job.rows.skip_unchanged or itself):
             plan.fates.settle(row, Outcome.ALREADY_DELIVERED, "unchanged")
         elif same and any(one.state == "ignored" and one.body == before.body for one in decided.get(key, ())):
             plan.fates.settle(row, Outcome.SKIPPED, "ignored")
-        elif key in goes_out:
-            goes_out[key] = True
+        elif row in plan.repeated:
+            goes_out.add(key)
 
 
 def _newer(before: LastUpdate, order: Order) -> bool:
@@ -174,30 +182,22 @@ def _newer(before: LastUpdate, order: Order) -> bool:
     return same_input and before.row > order.number
 
 
-def _doubts(plan: Plan, job: Job, doubts: dict[bytes, set[bytes]], indexes: list[int]) -> None:
+def _doubts(plan: Plan, job: Job, doubts: dict[bytes, set[bytes]], rows: list[Operation]) -> None:
     """An operation whose end is not known is sent again only where that is harmless or refused."""
-    if not doubts:
-        return
-    for index in indexes:
-        row = plan.sendable.rows[index]
-        bodies = doubts.get(plan.sendable.key(index))
-        if bodies is None or plan.fates.codes[row] != SEND:
+    for row, key, body, _, fires_again in rows:
+        if plan.fates.codes[row] != SEND:
             continue
-        same = plan.sendable.body(index) in bodies
-        if plan.sendable.fires_again[index] and (same or job.spec.is_event):
+        same = body in doubts[key]
+        if fires_again and (same or job.spec.is_event):
             plan.fates.settle(row, Outcome.UNKNOWN, "in_doubt")
         elif same:
             plan.in_doubt.add(row)
 
 
-def _sent_before(plan: Plan, decided: dict[bytes, list[Decided]], indexes: list[int]) -> None:
+def _sent_before(plan: Plan, decided: dict[bytes, list[Decided]], rows: list[Operation]) -> None:
     """Of what a person said to send again, an attempt may have arrived: where the platform refuses a second one, its
     Duplicate confirms that."""
-    if not decided:
-        return
-    for index in indexes:
-        row, body = plan.sendable.rows[index], plan.sendable.body(index)
-        about = decided.get(plan.sendable.key(index), ())
-        sent = any(one.body == body and one.state in DUE for one in about)
-        if sent and plan.fates.codes[row] == SEND and not plan.sendable.fires_again[index]:
+    for row, key, body, _, fires_again in rows:
+        sent = any(one.body == body and one.state in DUE for one in decided[key])
+        if sent and plan.fates.codes[row] == SEND and not fires_again:
             plan.in_doubt.add(row)

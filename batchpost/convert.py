@@ -13,7 +13,7 @@ from decimal import Decimal
 import polars as pl
 
 from batchpost.job import FieldSource
-from batchpost.payload import json_string, quoted
+from batchpost.payload import JsonValue, json_string, quoted
 from batchpost.routes import FieldType
 
 __all__ = [
@@ -113,12 +113,12 @@ class Conversion:
 
     ``steps`` are groups of expressions, each for one ``with_columns`` after the one before. ``why`` is a code for the
     rows that have a text and no ``typed`` (never null there): a reason, perhaps with ``:`` and a finer mark.
-    ``literal`` makes the JSON literal of what goes out.
+    ``json`` makes the JSON value of what goes out.
     """
 
     steps: tuple[tuple[pl.Expr, ...], ...]
     why: pl.Expr
-    literal: Callable[[pl.Expr], pl.Expr]
+    json: Callable[[pl.Expr], JsonValue]
 
 
 def constant(value: str | bool | int | float) -> str:
@@ -132,11 +132,6 @@ def broken(text: pl.Expr) -> pl.Expr:
     """A reason for a text that is the trace of an earlier fault, whatever was expected of it; else null."""
     error = pl.when(text.str.contains(f"(?i){_EXCEL_ERROR}")).then(pl.lit("excel_error"))
     return error.when(text.str.contains("\ufffd", literal=True)).then(pl.lit("replacement_character"))
-
-
-def _as_it_is(literal: pl.Expr) -> pl.Expr:
-    """The literal of a value whose text is one already: a number, true or false."""
-    return literal
 
 
 def first_reason(*cases: tuple[pl.Expr, str], otherwise: str) -> pl.Expr:
@@ -200,7 +195,7 @@ def _number(wanted: Wanted) -> Conversion:
         (wanted.make("exact", literal.cast(EXACT, strict=False)),),
         (wanted.make("typed", pl.when(fits).then(literal)),),
     )
-    return Conversion(steps, _number_why(wanted), _as_it_is)
+    return Conversion(steps, _number_why(wanted), JsonValue)
 
 
 def _number_why(wanted: Wanted) -> pl.Expr:
@@ -222,7 +217,7 @@ def _boolean(wanted: Wanted) -> Conversion:
     yes, no = wanted.source.true, wanted.source.false
     listed = _words(yes or (), no or ())
     words = listed if listed and not wanted.fixed else _words(_YES, _NO) | listed
-    return Conversion((_looked_up(wanted, words),), pl.lit("not_a_boolean"), _as_it_is)
+    return Conversion((_looked_up(wanted, words),), pl.lit("not_a_boolean"), JsonValue)
 
 
 def _words(yes: Iterable[str], no: Iterable[str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 import polars as pl
 
@@ -39,13 +40,23 @@ class Fates:
 
     def extend(self, outcomes: pl.Series, reasons: pl.Series) -> None:
         """Take in the next rows; nulls mean that the row is to be sent."""
-        pairs = (outcomes + "\0" + reasons).fill_null("\0")
+        first = len(self.codes)
+        self.codes += bytes(len(outcomes))
+        rows = outcomes.is_not_null().arg_true()
+        pairs = outcomes.gather(rows) + "\0" + reasons.gather(rows)
         codes = {pair: self.code(*pair.split("\0")) for pair in pairs.unique()}
-        self.codes += bytes(pairs.replace_strict(codes, return_dtype=pl.UInt8).to_list())
+        for row, code in zip(rows, pairs.replace_strict(codes, return_dtype=pl.UInt8), strict=True):
+            self.codes[first + row] = code
 
     def settle(self, row: int, outcome: Outcome, reason: str) -> None:
         """Decide one row."""
         self.codes[row] = self.code(outcome, reason)
+
+    def settle_all(self, rows: Iterable[int], outcome: Outcome, reason: str) -> None:
+        """Decide several rows alike."""
+        codes, code = self.codes, self.code(outcome, reason)
+        for row in rows:
+            codes[row] = code
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Rows by (outcome, reason); those to send under ``("", "")``."""

@@ -12,6 +12,7 @@ import polars.selectors as cs
 from batchpost.convert import CAMPAIGN, CONVERTERS, Conversion, Wanted, broken, constant
 from batchpost.dates import date, datetime
 from batchpost.job import ByColumn, FieldSource, Job
+from batchpost.payload import JsonValue
 from batchpost.routes import FieldType
 
 __all__ = ["BoundField", "campaign_of", "cell", "fields_of", "trimmed", "unwrapped"]
@@ -113,12 +114,12 @@ class BoundField:
         return self.value if self._omits_invalid else self.wanted.part("literal")
 
     @property
-    def literal(self) -> pl.Expr:
-        """The JSON literal; null where the field is left out."""
-        literal = self._conversion.literal(self.value)
+    def json(self) -> JsonValue:
+        """The JSON value; null where the field is left out."""
+        json = self._conversion.json(self.value)
         if self.source.when_empty != "clear":
-            return literal
-        return pl.when(self._cell.is_null()).then(pl.lit('""')).otherwise(literal)
+            return json
+        return json._replace(text=pl.when(self._cell.is_null()).then(pl.lit("")).otherwise(json.text))
 
     @property
     def suspect(self) -> pl.Expr:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from batchpost.database import Database, damaged
 from batchpost.errors import LedgerError
 from batchpost.ledgerfile import lay_out, open_file
+from batchpost.model import HashKind
 
 __all__ = ["Delivered", "Fold", "LastUpdate", "Ledger", "RunRecord", "Uncertain"]
 
@@ -104,7 +105,8 @@ class Fold(NamedTuple):
 
 
 class Ledger:
-    """An open ledger. ``id`` never changes; ``generation`` grows with every write, so an older copy shows."""
+    """An open ledger. ``id`` never changes; ``generation`` grows with every write, so an older copy shows.
+    ``hash_key`` and ``hash_kind`` are what its keyed hashes are made with (:mod:`batchpost.identity`)."""
 
     def __init__(self, database: Database, wall: Callable[[], float] = time.time) -> None:
         self._db = database
@@ -112,6 +114,7 @@ class Ledger:
         self.path = database.path
         self.id = self._meta("id").decode()
         self.hash_key = self._meta("hash_key")
+        self.hash_kind = HashKind(self._meta("hash").decode())
 
     def __repr__(self) -> str:
         return f"<Ledger {self.id} {self.path}>"
@@ -159,6 +162,11 @@ class Ledger:
     def generation(self) -> int:
         """How many times this ledger was written."""
         return int(self._meta("generation"))
+
+    @property
+    def blank(self) -> bool:
+        """Whether it knows of no operation: none delivered, none in doubt."""
+        return not any(self._has(table) for table in ("events", "updates", "doubts"))
 
     # -- what was delivered ------------------------------------------------------------------------------------
 

@@ -11,11 +11,12 @@ from batchpost.database import Database, damaged
 from batchpost.errors import LedgerError
 from batchpost.files import private_folder
 from batchpost.hotjournal import check_journal
+from batchpost.model import HashKind
 from batchpost.mounts import network_file_system
 
 __all__ = ["MIGRATIONS", "VERSION", "lay_out", "migrate", "open_file"]
 
-VERSION = 2
+VERSION = 3
 _APPLICATION_ID = 0x62706C67
 _FIRST_SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
@@ -78,10 +79,10 @@ def open_file(path: Path, *, must_exist: bool, mounts: Path, entropy: Callable[[
 
 def lay_out(database: Database, entropy: Callable[[int], bytes]) -> None:
     """Make the tables of an empty ledger, with an id and a hash key of its own; raises LedgerError."""
-    values = (("id", entropy(8).hex()), ("hash_key", entropy(32)), ("generation", 0))
+    made = {"id": entropy(8).hex(), "hash_key": entropy(32), "generation": 0, "hash": HashKind.HMAC_SHA256.value}
     with database.transaction():
         database.change(_FIRST_SCHEMA + _SECOND_SCHEMA)
-        database.change_all("INSERT INTO meta VALUES (?, ?)", values)
+        database.change_all("INSERT INTO meta VALUES (?, ?)", list(made.items()))
         database.change(f"PRAGMA application_id = {_APPLICATION_ID}")
         database.change(f"PRAGMA user_version = {VERSION}")
 
@@ -108,7 +109,15 @@ def _to_2(database: Database) -> None:
             database.change("PRAGMA user_version = 2")
 
 
-MIGRATIONS: dict[int, Callable[[Database], None]] = {1: _to_2}
+def _to_3(database: Database) -> None:
+    """Its hashes stay what they are, and a new ledger has others: so a ledger says which."""
+    with database.transaction():
+        if database.pragma("user_version") == 2:
+            database.change("INSERT INTO meta VALUES ('hash', ?)", (HashKind.BLAKE2B.value,))
+            database.change("PRAGMA user_version = 3")
+
+
+MIGRATIONS: dict[int, Callable[[Database], None]] = {1: _to_2, 2: _to_3}
 """From a version to the function that makes the next one of it. Each leaves a whole ledger of one of the two, wherever
 it is cut off."""
 

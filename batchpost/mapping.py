@@ -12,7 +12,7 @@ from batchpost.convert import EXACT
 from batchpost.fields import BoundField, campaign_of, cell, fields_of, unwrapped
 from batchpost.job import Job
 from batchpost.model import Outcome
-from batchpost.payload import json_object, json_string, member
+from batchpost.payload import JsonValue, json_object, json_string, quoted
 from batchpost.routes import Credential
 from batchpost.rowkinds import blank_and_totals, nameless
 
@@ -33,15 +33,20 @@ class Diagnosis:
     """What some fields say of rows that are suspect, as expressions that are built once."""
 
     def __init__(self, fields: Sequence[BoundField]) -> None:
-        codes = [pl.col(f"code{n}") for n in range(len(fields))]
-        self._codes = [field.why().alias(f"code{n}") for n, field in enumerate(fields)]
-        sentences = [field.sentence(code) for field, code in zip(fields, codes, strict=True)]
-        self._reason = pl.coalesce(*codes, _NULL).str.extract(r"^([^:]*)").alias("reason")
-        self._detail = pl.concat_str(*sentences, _NULL, separator="; ", ignore_nulls=True).alias("detail")
+        names = [f"code{n}" for n in range(len(fields))]
+        self._suspect = [field.suspect.any().alias(name) for field, name in zip(fields, names, strict=True)]
+        self._codes = {name: field.why().alias(name) for field, name in zip(fields, names, strict=True)}
+        self._sentences = {name: field.sentence(pl.col(name)) for field, name in zip(fields, names, strict=True)}
 
     def of(self, suspects: pl.DataFrame) -> pl.DataFrame:
         """``row, reason, detail`` of the rows where a field has something to say: its first reason, all sentences."""
-        told = suspects.select("row", *self._codes).select("row", self._reason, self._detail)
+        # Most of the fields are sound in all rows of a batch, and their reasons have costly patterns.
+        flags = suspects.select(pl.lit(False).alias("row"), *self._suspect).row(0, named=True)
+        found = [name for name, is_suspect in flags.items() if is_suspect]
+        reason = pl.coalesce(*found, _NULL).str.extract(r"^([^:]*)").alias("reason")
+        sentences = [self._sentences[name] for name in found]
+        detail = pl.concat_str(*sentences, _NULL, separator="; ", ignore_nulls=True).alias("detail")
+        told = suspects.select("row", *(self._codes[name] for name in found)).select("row", reason, detail)
         return told.filter(pl.col("reason").is_not_null())
 
 
@@ -81,8 +86,9 @@ class Mapper:
             *self._problems(work.filter("suspect")),
             *(self._filtered(self._condition, work) if self._condition else ()),
         ]
-        first = pl.concat(verdicts).unique("row", keep="first", maintain_order=True)
-        return work.join(first, on="row", how="left", maintain_order="left").select(self._output)
+        first = pl.concat(verdicts).unique("row", keep="first")
+        decided = [_spread(first, name, work.height) for name in ("outcome", "reason", "detail")]
+        return work.with_columns(decided).select(self._output)
 
     def _columns_read(self) -> list[str]:
         sources = [field.source.column for field in self._bound]
@@ -139,7 +145,7 @@ class Mapper:
             **{f"money_{name}": text.cast(EXACT, strict=False) for name, text in readable.items()},
             "stake": pl.when(sent).then(self._stake()) if self._job.spec.stakes else _NULL,
             "key_extra": pl.concat_str(key, separator=_SEPARATOR) if key else pl.lit(""),
-            "body": pl.when(sent).then(json_object(self._members())),
+            "body": pl.when(sent).then(self._body()),
             **{name: pl.col(name) for name in ("outcome", "reason", "detail")},
         }
 
@@ -152,16 +158,20 @@ class Mapper:
     def _value(self, name: str) -> pl.Expr:
         return self._fields[name].value if name in self._fields else _NULL
 
-    def _members(self) -> list[pl.Expr]:
-        """The body's members in the order of the job, ``conversion_timezone`` right after the date that it is for."""
-        members = []
+    def _body(self) -> pl.Expr:
+        """The lead's id, the campaign where it belongs there, and the other fields in the order of the job,
+        ``conversion_timezone`` right after the date that it is for."""
+        lead = ("transaction_id", self._fields["transaction_id"].json)
+        others: list[tuple[str, JsonValue]] = []
         if self._job.spec.credential is Credential.CAMPAIGN_IN_BODY:
-            members.append(member("cid", json_string(self._campaign_id())))
+            others.append(("cid", json_string(self._campaign_id())))
         for name, field in self._fields.items():
-            members.append(member(name, field.literal))
+            if name == "transaction_id":
+                continue
+            others.append((name, field.json))
             if name == "conversion_date" and "conversion_timezone" not in self._fields:
-                members.append(member("conversion_timezone", json_string(self._zone())))
-        return members
+                others.append(("conversion_timezone", quoted(self._zone())))
+        return json_object(lead, others)
 
     def _zone(self) -> pl.Expr:
         """The code of the zone that ``conversion_date`` goes out in; null for a date without a time."""
@@ -184,6 +194,12 @@ def _canonical(number: pl.Expr) -> pl.Expr:
     """A JSON number without trailing zeros: 85.00 and 85 are the same money."""
     short = number.str.strip_chars_end("0").str.strip_chars_end(".")
     return pl.when(number.str.contains(".", literal=True)).then(short).otherwise(number).replace("-0", "0")
+
+
+def _spread(findings: pl.DataFrame, name: str, height: int) -> pl.Series:
+    """A column of findings over all rows, null where nothing was found."""
+    nothing = pl.repeat(None, height, dtype=pl.String, eager=True).alias(name)
+    return nothing.scatter(findings["row"], findings[name]) if findings.height else nothing
 
 
 def _about(rows: pl.DataFrame, reason: str) -> pl.DataFrame:

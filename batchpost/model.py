@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-__all__ = ["Fault", "Outcome", "Repeat", "Reply", "Row", "Settlement", "Stop", "Target"]
+__all__ = ["Fault", "HashKind", "Outcome", "Repeat", "Reply", "Row", "Settlement", "Stop", "Target"]
 
 
 class Outcome(StrEnum):
@@ -56,6 +56,14 @@ class Fault(NamedTuple):
     kind: str
     may_have_arrived: bool
     detail: str = ""
+
+
+class HashKind(StrEnum):
+    """What a ledger's keyed hashes are made with (:mod:`batchpost.identity`)."""
+
+    HMAC_SHA256 = "hmac-sha256"
+    BLAKE2B = "blake2b"
+    """In ledgers that version 2 or an older one made."""
 
 
 class Repeat(StrEnum):

@@ -35,6 +35,7 @@ def spool_schema(money: tuple[str, ...]) -> dict[str, pl.DataType]:
         "key": pl.Binary(),
         "body_hash": pl.Binary(),
         "stake": pl.Binary(),
+        "fires_again": pl.Boolean(),
     }
 
 

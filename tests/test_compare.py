@@ -1,16 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from batchpost.batch import Fingerprint
 from batchpost.compare import Correction, Position, compare
+from batchpost.fates import SEND
 from batchpost.job import Job
 from batchpost.ledger import Delivered, Fold, LastUpdate, Ledger, RunRecord, Uncertain
 from batchpost.links import Order
-from batchpost.plan import Plan
+from batchpost.plan import Operation, Plan
 from batchpost.resolutions import Action, Resolutions
 from tests.jobtexts import job_text, load
 
@@ -22,16 +24,26 @@ def mark(text: str) -> bytes:
     return text.encode().ljust(16)
 
 
+class Planned(Plan):
+    """A plan whose spool is in memory."""
+
+    rows_to_send: Sequence[Operation]
+
+    def operations(self, code: int = SEND) -> Iterator[pl.DataFrame]:
+        wanted = [operation for operation in self.rows_to_send if self.fates.codes[operation.row] == code]
+        if wanted:
+            yield pl.DataFrame(wanted, schema=["row", "key", "body_hash", "stake", "fires_again"], orient="row")
+
+
 def a_plan(rows: Sequence[tuple[str, str]], stake: str = "5", fires_again: bool = True) -> Plan:
     """Rows to send: (key, body)."""
-    plan = Plan(Path("none"), files=[Fingerprint("in.csv", "", 0, len(rows))])
-    for number, (key, body) in enumerate(rows):
-        plan.fates.codes.append(0)
-        plan.sendable.rows.append(number)
-        plan.sendable.keys += mark(key)
-        plan.sendable.bodies += mark(body)
-        plan.sendable.stakes += mark(stake)
-        plan.sendable.fires_again.append(fires_again)
+    plan = Planned(Path("none"), files=[Fingerprint("in.csv", "", 0, len(rows))])
+    plan.fates.codes += bytes(len(rows))
+    plan.rows_to_send = [
+        Operation(number, mark(key), mark(body), mark(stake), fires_again) for number, (key, body) in enumerate(rows)
+    ]
+    keys = [key for key, _ in rows]
+    plan.repeated = {number for number, key in enumerate(keys) if keys.count(key) > 1}
     return plan
 
 

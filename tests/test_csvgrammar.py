@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 
 import pytest
@@ -132,3 +133,54 @@ def test_no_text_takes_more_than_a_moment(text: bytes) -> None:
     with pytest.raises(InputRefused):
         cut(text)
     assert time.process_time() - started < 2
+
+
+# -- lines that need no pattern ----------------------------------------------------------------------------------------
+
+
+class Patterned(Blocks):
+    """Every record is looked at by the patterns."""
+
+    def _plain_rows(self) -> int:
+        return 0
+
+
+PIECES = st.lists(
+    st.sampled_from([b"a", b"b,c", b",", b"\n", b"\r\n", b"\r", b'"', b'"x,\n"', b"1,2\n", b"3,4\r\n"]), max_size=40
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(pieces=PIECES, rows=st.integers(1, 5), size=st.integers(1, 30), cells=st.integers(1, 3), ragged=st.booleans())
+def test_plain_lines_are_taken_at_once_with_the_same_rows_lines_and_refusals(
+    pieces: list[bytes], rows: int, size: int, cells: int, ragged: bool
+) -> None:
+    text = b"".join(pieces)
+
+    def cut(kind: type[Blocks]) -> tuple[bytes, list[int], list[int], str]:
+        """Text, lines on which rows begin, rows that are ragged; and the refusal."""
+        source = io.BytesIO(text)
+        blocks = kind(
+            *(source.read, Grammar(b",", b'"'), cells),
+            name="x",
+            text=b"",
+            line=2,
+            ragged=ragged,
+            limits=Limits(size, rows, 1 << 20),
+        )
+        read, lines, odd, before = b"", [], [], 0
+        try:
+            for block in blocks:
+                read += block.text
+                folds = dict(block.folds)
+                line = block.line
+                for row in range(block.rows):
+                    lines.append(line)
+                    line += 1 + folds.get(row, 0)
+                odd += [before + row for row, _, _ in block.ragged]
+                before += block.rows
+        except InputRefused as refusal:
+            return b"", [], [], str(refusal)
+        return read, lines, odd, ""
+
+    assert cut(Blocks) == cut(Patterned)

@@ -48,8 +48,9 @@ def test_rows_come_out_in_file_order_with_what_the_first_pass_knew_of_them(tmp_p
     assert len(plan.batches) == 3
     assert [row.number for row in rows] == list(range(STEP + 8))
     assert [orjson.loads(row.body)["transaction_id"] for row in rows] == [*leads(STEP + 5), *leads(3, "other")]
-    assert [row.key for row in rows] == [plan.sendable.key(index) for index in range(len(rows))]
-    assert [row.body_hash for row in rows] == IDENTITY.bodies([row.body.decode() for row in rows])
+    assert [row.key for row in rows] == [key for frame in plan.operations() for key in frame["key"]]
+    bodies = pl.DataFrame({"body": [row.body.decode() for row in rows]}).select(IDENTITY.bodies(pl.col("body")))
+    assert [row.body_hash for row in rows] == bodies["body"].to_list()
     assert rows[1]._replace(key=b"", body_hash=b"", stake=b"", body=b"", lane_key=None) == Row(
         1, None, TARGET, b"", Repeat.REFUSED, b"", b"", b"", "11.01", "", in_doubt=False, money_sent=True
     )

@@ -19,6 +19,7 @@ from batchpost.database import Database, load_checksums
 from batchpost.errors import LedgerError
 from batchpost.ledger import Fold, Ledger
 from batchpost.ledgerfile import MIGRATIONS, VERSION, migrate
+from batchpost.model import HashKind
 from batchpost.resolutions import Resolutions
 from tests.ledgers import (
     BODY,
@@ -168,9 +169,9 @@ def test_what_is_no_ledger_is_refused_and_left_alone(path: Path, make: Callable[
 
 def test_a_newer_ledger_is_not_touched(path: Path) -> None:
     small_ledger(path)
-    alter(path, "PRAGMA user_version = 3")
+    alter(path, f"PRAGMA user_version = {VERSION + 1}")
     before = path.read_bytes()
-    with pytest.raises(LedgerError, match=rf"version 3; this program knows {VERSION}\. Update batchpost"):
+    with pytest.raises(LedgerError, match=rf"version {VERSION + 1}; this program knows {VERSION}\. Update"):
         Ledger.open(path)
     assert path.read_bytes() == before
     assert [entry.name for entry in path.parent.iterdir()] == ["ledger.db"]
@@ -271,11 +272,13 @@ def is_brought_up_to_date(path: Path) -> None:
         assert (ledger.id, ledger.hash_key, ledger.generation) == ("0123456789abcdef", KEY, 7)
         assert ledger.events(EVENTS) == {key: sale(number) for number, key in enumerate(EVENTS)}
         assert Resolutions(ledger).outstanding().keys() == {"r1"}
+        assert ledger.hash_kind is HashKind.BLAKE2B
         assert ledger.database.pragma("user_version") == VERSION
         assert list(ledger.database.rows("PRAGMA integrity_check")) == [("ok",)]
         assert ledger.database.checksummed
     rows = rows_of(path)
     assert {rows.pop("resolutions") == [], rows.pop("waiting") == []} == {True}
+    rows["meta"].remove(("hash", "blake2b"))
     assert rows == {name: [(*row, *ADDED.get(name, ())) for row in sorted(entries)] for name, entries in KNOWN.items()}
 
 
@@ -294,7 +297,7 @@ def test_a_ledger_of_version_1_becomes_one_of_this_version_and_loses_nothing(pat
 def test_a_crash_at_any_instant_of_it_is_made_good_by_the_next_opening(path: Path) -> None:
     images = instants_of(version_1(path, KNOWN, page_size=1024), open_ledger)
     stages = {(image["ledger.db"][20], image["ledger.db"][63], "ledger.db-journal" in image) for image in images}
-    assert stages >= {(0, 1, False), (0, 1, True), (8, 1, True), (8, 2, True), (8, 2, False)}
+    assert stages >= {(0, 1, False), (0, 1, True), (8, 1, True), (8, 2, True), (8, 3, True), (8, 3, False)}
     for image in images:
         lay(image, path.parent)
         is_brought_up_to_date(path)

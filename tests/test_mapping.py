@@ -46,7 +46,7 @@ def one(cell: str | None, source: dict[str, Any], field: str = "sub1", **more: A
     return {**row, "sent": json.loads(row["body"], parse_float=Decimal).get(field) if row["body"] else None}
 
 
-def test_a_sound_row_becomes_a_body_in_the_order_of_the_job() -> None:
+def test_a_sound_row_becomes_a_body_with_the_lead_first_and_then_in_the_order_of_the_job() -> None:
     (row,) = mapped(
         {"Lead": [" txn_1\ufeff"], "Status": ["FUNDED "], "Payout": ["$1,250.00"], "At": ["07/01/2024 13:05"]},
         {
@@ -65,7 +65,7 @@ def test_a_sound_row_becomes_a_body_in_the_order_of_the_job() -> None:
         },
     )
     assert row["body"] == (
-        '{"event_id":"sale_completed","transaction_id":"txn_1","conversion_date":"2024-07-01 12:05:00",'
+        '{"transaction_id":"txn_1","event_id":"sale_completed","conversion_date":"2024-07-01 12:05:00",'
         '"conversion_timezone":"EST","revenue":1250.00,"loan_amount":15000,"home_owner":true,"pid":"src_1"}'
     )
     assert row == {
@@ -417,9 +417,9 @@ def test_an_update_has_no_stake() -> None:
 # Campaigns
 
 
-def test_a_campaign_event_names_its_campaign_first() -> None:
+def test_a_campaign_event_names_its_campaign() -> None:
     (row,) = mapped({"Lead": ["a"]}, EVENT, route="campaign-event", api={"campaign_id": 'c"1'})
-    assert row["body"] == '{"cid":"c\\"1","transaction_id":"a","event_id":"sale"}'
+    assert row["body"] == '{"transaction_id":"a","cid":"c\\"1","event_id":"sale"}'
 
 
 def test_each_row_may_name_its_campaign() -> None:
@@ -428,7 +428,7 @@ def test_each_row_may_name_its_campaign() -> None:
     rows = mapped({"Lead": ["a"] * 4, "Camp": cells}, EVENT, route="campaign-event", api=api)
     assert verdicts(rows) == ["sent", "unknown_campaign", "missing_campaign", "excel_error"]
     assert [row["campaign_id"] for row in rows] == ["cmp_1", None, None, None]
-    assert rows[0]["body"].startswith('{"cid":"cmp_1",')
+    assert rows[0]["body"].startswith('{"transaction_id":"a","cid":"cmp_1",')
     assert rows[1]["detail"] == "[api] campaign_id: column 'Camp' is not in the job's map of campaigns"
 
 

@@ -1,17 +1,14 @@
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from batchpost.errors import InputRefused
 from batchpost.identity import Identity
 from batchpost.model import Repeat
-from batchpost.plan import Plan, Sendable, read_input, repeat_of
+from batchpost.plan import Operation, Plan, read_input, repeat_of
 from batchpost.source import find_files, open_input
 from batchpost.spool import read_spool
 from tests.jobtexts import job_text, load
@@ -34,6 +31,10 @@ def sales(*rows: tuple[str, str, str]) -> Table:
     return {"Lead": list(leads), "Payout": list(payouts), "Email": list(emails)}
 
 
+def operations(plan: Plan) -> list[Operation]:
+    return [Operation(*row) for frame in plan.operations() for row in frame.iter_rows()]
+
+
 def reasons(plan: Plan) -> list[str]:
     return [plan.fates.table[code][1] for code in plan.fates.codes]
 
@@ -47,11 +48,10 @@ def test_rows_of_all_files_are_numbered_hashed_and_kept_in_order(tmp_path: Path)
     assert second.select(columns).rows() == [(2, 1, 1, 2, "z", "2.50")]
     assert first["key"].is_null().to_list() == [False, True]
     assert reasons(plan) == ["", "not_a_number", ""]
-    assert (plan.rows, plan.to_send, list(plan.pending())) == (3, 2, [0, 1])
+    assert (plan.rows, plan.to_send, [operation.row for operation in operations(plan)]) == (3, 2, [0, 2])
     assert [(file.path, file.rows) for file in plan.files] == [("a.csv", 2), ("b.csv", 1)]
     assert [(file, rows) for file, rows, _ in plan.batches] == [(0, 2), (1, 1)]
-    assert plan.sendable.key(1) == second["key"][0]
-    assert plan.sendable.stake(1) == second["stake"][0]
+    assert operations(plan)[1][1:4] == second.select("key", "body_hash", "stake").row(0)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_one_lead_in_two_campaigns_is_two_operations(tmp_path: Path) -> None:
 def test_an_event_is_the_same_operation_whatever_its_route(tmp_path: Path) -> None:
     table = sales(("x", "1", ""))
     keys = {
-        planned(tmp_path, route, {"a.csv": table}, fields=SALE).sendable.key(0)
+        operations(planned(tmp_path, route, {"a.csv": table}, fields=SALE))[0].key
         for route in ("global-event", "campaign-event")
     }
     assert len(keys) == 1
@@ -109,8 +109,9 @@ def test_an_event_is_the_same_operation_whatever_its_route(tmp_path: Path) -> No
 
 def test_money_written_otherwise_is_the_same_stake_and_another_body(tmp_path: Path) -> None:
     plan = planned(tmp_path, "global-event", {"a.csv": sales(("x", "85", ""), ("y", "85.00", ""))}, fields=SALE)
-    assert plan.sendable.stake(0) == plan.sendable.stake(1)
-    assert plan.sendable.body(0) != plan.sendable.body(1)
+    first, second = operations(plan)
+    assert first.stake == second.stake
+    assert first.body != second.body
 
 
 def test_a_file_that_is_unsound_at_its_end_makes_no_plan(tmp_path: Path) -> None:
@@ -148,16 +149,3 @@ def test_a_plan_is_kept_and_found_again(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text("{")
     with pytest.raises(ValueError, match=r"plan\.json is damaged"):
         Plan.load(tmp_path)
-
-
-@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 2)), max_size=60))
-def test_repeated_keys_are_all_of_them_in_order_of_their_rows(rows: list[tuple[int, int]]) -> None:
-    """Keys differ in one half only, so that both halves must count."""
-    sendable = Sendable()
-    for number, (high, low) in enumerate(rows):
-        sendable.rows.append(number)
-        sendable.keys += high.to_bytes(8, "little") + low.to_bytes(8, "little")
-    groups = list(sendable.repeated_keys())
-    expected = [[n for n, other in enumerate(rows) if other == row] for row in sorted(set(rows))]
-    assert groups == [group for group in expected if len(group) > 1]
-    assert all(before < after for group in groups for before, after in pairwise(group))

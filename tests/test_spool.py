@@ -28,6 +28,7 @@ def a_frame(first: int, rows: int) -> pl.DataFrame:
             "key": [b"k" * 16] * rows,
             "body_hash": [None] * rows,
             "stake": [b""] * rows,
+            "fires_again": [True] * rows,
             "body": ["not kept"] * rows,
         }
     )

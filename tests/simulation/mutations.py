@@ -156,8 +156,8 @@ MUTATIONS = (
     Mutation(
         "call unchanged what changed in between",
         "compare",
-        "== plan.sendable.body(index) and not goes_out.get(key)",
-        "== plan.sendable.body(index)",
+        "same = before.body == body and key not in goes_out",
+        "same = before.body == body",
         test="test_compare.py::test_an_update_is_unchanged_only_against_what_the_lead_will_be_then",
     ),
     Mutation(
