@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -24,7 +25,7 @@ __all__ = [
     "with_last",
 ]
 
-Kind = Literal["csv", "parquet"]
+Kind = Literal["csv", "parquet", "excel"]
 Compression = Literal["", "gzip", "zstd"]
 Item = TypeVar("Item")
 
@@ -32,7 +33,7 @@ Item = TypeVar("Item")
 @dataclass(frozen=True, slots=True)
 class InputFile:
     """One file to read. ``path`` is absolute; ``name`` is what people are shown: relative to the workspace where the
-    file is in it. ``kind`` and ``compression`` follow from the name's endings."""
+    file is in it. ``kind`` and ``compression`` are what the name's endings say; packed is what the content says is."""
 
     path: Path
     name: str
@@ -59,6 +60,12 @@ class Decision:
     key: str
     value: str
     evidence: str
+
+    @property
+    def said(self) -> str:
+        """The value as ``[source]`` would say it: ``delimiter = ";"``; alone where no key says it."""
+        value = self.value if self.value.isdecimal() else json.dumps(self.value, ensure_ascii=False)
+        return f"{self.key} = {value}" if self.key else self.value
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import re
 from dataclasses import dataclass
 
 from batchpost.errors import InputChanged, InputRefused, UsageError
 from batchpost.rawfile import RawFile
 
-__all__ = ["Charset", "TextStream", "find_charset"]
+__all__ = ["Charset", "TextStream", "find_charset", "swapped"]
 
 # The longer marks first: that of UTF-32 begins like that of UTF-16. Unicode standard, 23.8.
 MARKS = (
@@ -18,6 +19,12 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+
+# What exports come in that are not Unicode, the commonest first.
+_USUAL = ["cp1252", "mac_roman", "cp850", "cp1250", "cp1251", "cp932", "gb18030", "big5", "euc_kr"]
+_SAMPLE = 1 << 16
+_BEYOND_ASCII = re.compile(rb"[^\x00-\x7f]")
+_SWAP = bytes.maketrans(b"\r\n", b"\n\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +64,23 @@ def _codec(stated: str) -> str:
         raise UsageError(message) from error
 
 
+def swapped(text: bytes) -> bytes:
+    """A text (UTF-8) with LF for CR and CR for LF."""
+    return text.translate(_SWAP)
+
+
 class TextStream:
     """A file's text as UTF-8, without its byte order mark. Raises InputRefused at the first byte that does not
-    decode, at a NUL and at a Ctrl-Z that ends the file (the line is named, counted by LF). ``may_state``: whether
-    ``[source] encoding`` is a mend."""
+    decode, at a NUL, at a Ctrl-Z that ends the file, and at the end of one that is UTF-8 although the job says
+    otherwise (the line is named, counted by LF). ``may_state``: whether ``[source] encoding`` is a mend. ``swap``: LF
+    and CR change places, for a file whose lines end in CR."""
 
-    def __init__(self, raw: RawFile, charset: Charset, name: str, *, may_state: bool = True) -> None:
-        self._raw, self._charset, self._name, self._may_state = raw, charset, name, may_state
+    def __init__(
+        self, raw: RawFile, charset: Charset, name: str, *, may_state: bool = True, swap: bool = False
+    ) -> None:
+        self._raw, self._charset, self._name, self._may_state, self._swap = raw, charset, name, may_state, swap
         self._decoder = codecs.getincrementaldecoder(charset.encoding)("strict")
+        self._utf8 = _Utf8() if not charset.mark and not charset.encoding.startswith("utf") else None
         self._line = 1
         self._tail = b""
         if raw.read(len(charset.mark)) != charset.mark:
@@ -76,8 +92,11 @@ class TextStream:
         while not text:
             chunk = self._raw.read(size)
             text = self._decode(chunk)
+            if self._utf8:
+                self._utf8.look(chunk)
             if not chunk:
                 break
+        text = swapped(text) if self._swap else text
         self._check(text)
         return text
 
@@ -101,15 +120,21 @@ class TextStream:
         line = self._line + before.decode(self._charset.encoding, "replace").count("\n")
         if not chunk:
             return InputRefused(self._name, "ends in the middle of a character", line=line, hint="Is it cut off?")
+        message = f"the text is not {self._charset.encoding}"
         hint = 'Save it as UTF-8, or name what it is: [source] encoding = "…"'
         if not self._may_state:
             hint = 'Save it as "CSV UTF-8"'
-        elif self._charset.encoding == "utf-8" and _decodes(chunk, "cp1252"):
-            hint = 'It may be Windows text: set [source] encoding = "cp1252", or save it as UTF-8'
-        return InputRefused(self._name, f"the text is not {self._charset.encoding}", line=line, hint=hint)
+        elif isinstance(error, UnicodeDecodeError) and (likely := _likeliest(error.object)):
+            byte = error.object[error.start : error.start + 1]
+            message += f": the byte 0x{byte[0]:02X} would be {_shown(byte, likely)} in {likely}"
+            hint = f'If that is right, set [source] encoding = "{likely}"; or save the file as UTF-8'
+        return InputRefused(self._name, message, line=line, hint=hint)
 
     def _check(self, text: bytes) -> None:
         self._line += text.count(b"\n")
+        if not text and self._utf8 and self._utf8.line:
+            message = f"the text is UTF-8, but [source] encoding is {self._charset.encoding}"
+            raise InputRefused(self._name, message, line=self._utf8.line, hint="Remove the setting")
         self._tail = (self._tail + text)[-3:]
         if not text and self._tail.rstrip(b"\r\n").endswith(b"\x1a"):
             raise InputRefused(
@@ -131,9 +156,48 @@ class TextStream:
         raise InputRefused(self._name, "has a NUL character", line=line, hint=hint)
 
 
-def _decodes(chunk: bytes, encoding: str) -> bool:
+class _Utf8:
+    """Looks on whether bytes are UTF-8 beyond ASCII, which other text hardly ever is: ``line`` is where that begins,
+    0 where they are not."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("strict")
+        self._lines, self.line, self._sound = 1, 0, True
+
+    def look(self, chunk: bytes) -> None:
+        """Take in the next bytes, or the end."""
+        if not self._sound:
+            return
+        try:
+            self._decoder.decode(chunk, final=not chunk)
+        except UnicodeDecodeError:
+            self._sound, self.line = False, 0
+            return
+        if not self.line and (beyond := _BEYOND_ASCII.search(chunk)):
+            self.line = self._lines + chunk.count(b"\n", 0, beyond.start())
+        self._lines += chunk.count(b"\n")
+
+
+def _likeliest(chunk: bytes) -> str:
+    """The encoding that a text which is not UTF-8 is most likely in; empty where none is."""
+    from charset_normalizer import from_bytes
+
+    lines = [line for line in chunk.splitlines() if not line.isascii()]
+    sample = b"\n".join(lines)[:_SAMPLE]
+    found = from_bytes(sample, cp_isolation=_USUAL).best()
+    if found is None:
+        return ""
+    # Encodings that differ only in what the sample does not have: the one that Windows writes is the commonest.
+    return next((usual for usual in _USUAL if _decoded(sample, usual) == str(found)), found.encoding)
+
+
+def _decoded(text: bytes, encoding: str) -> str | None:
     try:
-        chunk.decode(encoding)
+        return text.decode(encoding)
     except UnicodeDecodeError:
-        return False
-    return True
+        return None
+
+
+def _shown(byte: bytes, encoding: str) -> str:
+    character = _decoded(byte, encoding)
+    return f"“{character}”" if character and character.isprintable() else "part of a character"

@@ -36,16 +36,18 @@ def check(output: Output, jobs: tuple[Path, ...], offline: bool, show: bool, wor
     """Find every mistake of job files at once.
 
     Each mistake is told with its file, line and likeliest mend. Without --offline also: are the secrets there, and
-    does the input have the columns that the job names? Nothing is sent.
+    does the input have the columns that the job names? What was found out about the input (delimiter, encoding,
+    header) is told with the evidence. Nothing is sent.
     """
     from batchpost.jobfile import load_job, show_job
 
     codes = []
     for path in jobs:
         found: list[BatchpostError] = []
+        seen: list[str] = []
         try:
             job = load_job(path, workspace=workspace)
-            found = [] if offline else list(_beside_the_file(job))
+            found = [] if offline else list(_beside_the_file(job, seen))
             if show:
                 output.say(show_job(job).rstrip())
         except BatchpostError as mistake:
@@ -54,28 +56,33 @@ def check(output: Output, jobs: tuple[Path, ...], offline: bool, show: bool, wor
             output.tell(failure(error)[0])
         if not found and not show:
             output.say(f"{path}: no mistakes{' in the file' if offline else ''}")
+        if seen and not show:
+            output.say("\n".join(seen))
         codes += [failure(error)[1] for error in found]
     return most_urgent(codes)
 
 
-def _beside_the_file(job: Job) -> Iterator[BatchpostError]:
-    """What is wrong with a job's secrets and its input, each on its own."""
+def _beside_the_file(job: Job, seen: list[str]) -> Iterator[BatchpostError]:
+    """What is wrong with a job's secrets and its input, each on its own; ``seen`` gets lines on what the input is."""
     from batchpost.targets import Targets
 
-    for look in (lambda: Targets(job, os.environ), lambda: _look_at_input(job)):
+    for look in (lambda: Targets(job, os.environ), lambda: _look_at_input(job, seen)):
         try:
             look()
         except BatchpostError as error:
             yield error
 
 
-def _look_at_input(job: Job) -> None:
+def _look_at_input(job: Job, seen: list[str]) -> None:
     """Open the input and compare its columns with the job's; its rows are for ``plan``. Raises BatchpostError."""
     from batchpost.errors import JobError
     from batchpost.jobfile import check_columns
+    from batchpost.planview import decision_lines
     from batchpost.source import find_files, open_input
 
-    for reader in open_input(find_files(job.source, job.workspace), job.source):
+    readers = open_input(find_files(job.source, job.workspace), job.source)
+    seen += decision_lines(((reader.file.name, reader.decisions) for reader in readers), indent="  ")
+    for reader in readers:
         if reader.columns and (mistakes := check_columns(job, reader.columns, reader.unsupported_columns)):
             raise JobError(mistakes)
 

@@ -4,29 +4,70 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from batchpost.batch import Dialect, InputFile, column_names
+from batchpost.batch import Decision, Dialect, InputFile, column_names
 from batchpost.charset import Charset
 from batchpost.csvgrammar import OPEN_QUOTE, Fault, Grammar, Scan
 from batchpost.errors import InputRefused, UsageError
+from batchpost.headers import FIRST_ROWS, Found, find_header
 from batchpost.job import Source
 
 __all__ = ["Header", "as_mended", "read_header"]
 
 MENDED = "batchpost_row"  # the column by which a to_fix.csv is known
 CANDIDATES = (b",", b";", b"\t", b"|")
-SAMPLE = 50  # records that must agree on a delimiter where the header alone leaves a choice
+UNUSUAL = (b"~", b"^", b"\x01", b"\x1f")  # delimiters that are asked about where they divide a table
 SEP_LINE = re.compile(rb'"?sep=([^\r\n"])"?[ ,;|\t]*\r?\n', re.IGNORECASE)  # Excel's own note of the delimiter
+NAMES = {"\t": "a tab", " ": "a blank", "\x01": "the character 0x01", "\x1f": "the character 0x1F"}
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A file's columns and dialect. ``preamble`` is its text up to and with the header, ``line`` the first of data."""
+    """A file's columns and dialect. ``preamble`` is its text up to and with the header, ``line`` the first of data;
+    ``decisions`` say how it was found."""
 
     columns: tuple[str, ...]
     dialect: Dialect
     preamble: bytes
     line: int
+    decisions: tuple[Decision, ...] = ()
+
+
+class _Record(NamedTuple):
+    """One of the first records: its offset in the text, its line, its cells; a faulty one is one cell."""
+
+    at: int
+    line: int
+    cells: list[str]
+
+
+class _Table(NamedTuple):
+    """The first records as one grammar reads them, and the header among them."""
+
+    grammar: Grammar
+    records: list[_Record]
+    found: Found
+
+    @property
+    def header(self) -> _Record:
+        """The header's record."""
+        return self.records[self.found.row]
+
+    @property
+    def width(self) -> int:
+        """Cells of the header."""
+        return len(self.header.cells)
+
+    @property
+    def below(self) -> list[_Record]:
+        """The records under the header that are not blank."""
+        return [record for record in self.records[self.found.row + 1 :] if any(map(str.strip, record.cells))]
+
+    @property
+    def fits(self) -> bool:
+        """Whether the header has several cells and all records below it as many; without any, nothing is proved."""
+        return self.width > 1 and bool(self.below) and all(len(one.cells) == self.width for one in self.below)
 
 
 def as_mended(head: bytes, settings: Source) -> Source | None:
@@ -39,7 +80,7 @@ def as_mended(head: bytes, settings: Source) -> Source | None:
         grammar = Grammar(delimiter, b'"')
         found = grammar.scan(head, 0)
         if found.end > 0 and MENDED in grammar.split(head, 0, found.end):
-            own = {"encoding": None, "delimiter": delimiter.decode(), "quote": '"', "header_row": None, "skip_rows": 0}
+            own = {"encoding": None, "delimiter": delimiter.decode(), "quote": '"', "header_row": 1, "skip_rows": 0}
             return settings.model_copy(update=own)
     return None
 
@@ -50,24 +91,26 @@ def read_header(head: bytes, file: InputFile, charset: Charset, settings: Source
     Raises InputRefused where it is faulty, not in ``head``, ambiguous or has two columns of one name, UsageError
     where the settings contradict each other.
     """
-    start, line, noted = _header_start(head, file, settings)
-    quote = _ascii("quote", settings.quote)
-    delimiter = _stated_delimiter(settings, noted, file) or _sniffed(head, start, quote, file)
-    if delimiter == quote:
-        raise UsageError("[source] delimiter and quote are the same character")
-    grammar = Grammar(delimiter, quote)
-    found = grammar.scan(head, start)
+    start, line, noted = _start(head, file, settings)
+    table, chosen = _table(head, start, line, noted, file, settings)
+    grammar, at = table.grammar, table.header.at
+    # What is above a header that is in doubt may just be one that is unsound.
+    found = grammar.scan(head, table.records[0].at if table.found.doubt else at)
     if found.end < 0:
         raise _faulty(found, grammar, head, file)
-    cells = grammar.split(head, start, found.end)
-    newline = "\r\n" if head.endswith(b"\r\n", start, found.end) else "\n"
-    dialect = Dialect(str(charset), delimiter.decode(), quote.decode(), newline, line)
+    _refuse_doubt(table, file)
+    cells = grammar.split(head, at, found.end)
+    line_end = "\r\n" if head.endswith(b"\r\n", at, found.end) else "\n"
+    where = table.header.line
+    dialect = Dialect(str(charset), grammar.delimiter.decode(), grammar.quote.decode(), line_end, where)
+    names = column_names(cells, file.name, where)
     preamble = head[: found.end]
-    return Header(column_names(cells, file.name, line), dialect, preamble, preamble.count(b"\n") + 1)
+    decisions = (*chosen, Decision("header_row", str(where), table.found.evidence))
+    return Header(names, dialect, preamble, preamble.count(b"\n") + 1, decisions)
 
 
-def _header_start(head: bytes, file: InputFile, settings: Source) -> tuple[int, int, bytes]:
-    """Offset and line of the header, and the delimiter of a ``sep=`` line (``b""``: no such line)."""
+def _start(head: bytes, file: InputFile, settings: Source) -> tuple[int, int, bytes]:
+    """Offset and line where the header is, or is looked for, and the delimiter of a ``sep=`` line (``b""``: none)."""
     if settings.header_row and settings.skip_rows and settings.header_row != settings.skip_rows + 1:
         raise UsageError("[source] header_row and skip_rows disagree: one of them is enough")
     sep = SEP_LINE.match(head)
@@ -78,6 +121,52 @@ def _header_start(head: bytes, file: InputFile, settings: Source) -> tuple[int, 
         if not start or start == len(head):
             raise InputRefused(file.name, f"the header should be on line {line}, after the end", line=before)
     return start, line, sep[1] if sep else b""
+
+
+def _table(
+    head: bytes, start: int, line: int, noted: bytes, file: InputFile, settings: Source
+) -> tuple[_Table, list[Decision]]:
+    """The table as the right delimiter and quote read it, and why these."""
+    stated = _stated_delimiter(settings, noted, file)
+    is_stated = bool(settings.header_row or settings.skip_rows)
+
+    def read(delimiter: bytes, quote: bytes) -> _Table:
+        if delimiter == quote:
+            raise UsageError("[source] delimiter and quote are the same character")
+        records = _records(Grammar(delimiter, quote), head, start, line)
+        found = Found(0, "as the job says") if is_stated else find_header([record.cells for record in records])
+        return _Table(Grammar(delimiter, quote), records, found)
+
+    quote = _ascii("quote", settings.quote)
+    candidates = (stated,) if stated else [candidate for candidate in CANDIDATES if candidate != quote]
+    tables = [read(candidate, quote) for candidate in candidates]
+    table = tables[0] if stated else _best(tables, file)
+    evidence = "its sep= line says so" if noted else "as the job says" if stated else _why(table, tables)
+    delimiter = table.grammar.delimiter
+    chosen = [Decision("delimiter", delimiter.decode(), evidence)]
+    if "quote" not in settings.model_fields_set and _in_apostrophes(head, table.header):
+        table = read(delimiter, b"'")
+        chosen.append(Decision("quote", "'", "the header begins and ends with one"))
+    if table.width == 1 and not stated:
+        _refuse_unusual([read(delimiter, quote) for delimiter in UNUSUAL], file)
+    return table, chosen
+
+
+def _records(grammar: Grammar, head: bytes, start: int, line: int) -> list[_Record]:
+    """The first records; at least one."""
+    records: list[_Record] = []
+    while start < len(head) and len(records) < FIRST_ROWS:
+        end = grammar.scan(head, start).end
+        cells = grammar.split(head, start, end) if end > 0 else []
+        if end < 0:
+            end = head.find(b"\n", start) + 1
+            if not end:
+                break
+            cells = [head[start:end].decode(errors="replace").strip()]
+        records.append(_Record(start, line, cells))
+        line += head.count(b"\n", start, end)
+        start = end
+    return records or [_Record(start, line, [""])]
 
 
 def _ascii(key: str, value: str) -> bytes:
@@ -98,44 +187,65 @@ def _stated_delimiter(settings: Source, noted: bytes, file: InputFile) -> bytes:
     return stated or noted
 
 
-def _sniffed(head: bytes, start: int, quote: bytes, file: InputFile) -> bytes:
-    """The candidate that divides the header outside quotes; the comma where none does, as there is one column then."""
-    grammars = [Grammar(candidate, quote) for candidate in CANDIDATES if candidate != quote]
-    dividing = [grammar for grammar in grammars if _cells(grammar, head, start) > 1]
-    tabs = [grammar for grammar in dividing if grammar.delimiter == b"\t" and _named_tsv(file)]
-    fitting = tabs or dividing
+def _best(tables: list[_Table], file: InputFile) -> _Table:
+    """The table of the candidate that divides the header, and the records below it alike; that of the comma where none
+    divides anything, as there is one column then."""
+    dividing = [table for table in tables if table.width > 1]
+    tabs = [table for table in dividing if table.grammar.delimiter == b"\t" and _named_tsv(file)]
+    even = [table for table in dividing if table.fits]
+    fitting = tabs or [table for table in even if not table.found.doubt] or even or dividing
     if len(fitting) > 1:
-        fitting = [grammar for grammar in dividing if _fits(grammar, head, start)]
-    if dividing and len(fitting) != 1:
-        found = " or ".join(repr(grammar.delimiter.decode()) for grammar in dividing)
-        line = head.count(b"\n", 0, start) + 1
-        raise InputRefused(
-            file.name, f"cells may be divided by {found}", line=line, hint='Say which: [source] delimiter = "…"'
-        )
-    return fitting[0].delimiter if fitting else b","
+        likeliest = max(fitting, key=lambda table: table.width)
+        found = " or ".join(repr(table.grammar.delimiter.decode()) for table in dividing)
+        hint = f"Say which: [source] delimiter = {likeliest.grammar.delimiter.decode()!r} is the likeliest"
+        raise InputRefused(file.name, f"cells may be divided by {found}", line=likeliest.header.line, hint=hint)
+    return fitting[0] if fitting else tables[0]
+
+
+def _why(table: _Table, tables: list[_Table]) -> str:
+    if table.width == 1:
+        return "there is one column"
+    others = [named(one.grammar.delimiter) for one in tables if one.width > 1 and one is not table]
+    count = len(table.below)
+    below = "" if not count else " and the record below it" if count == 1 else f" and the {count} records below it"
+    but = f", and {' or '.join(others)} does not" if others else ""
+    return f"it divides the header{below} into {table.width} cells{but}"
+
+
+def named(delimiter: bytes) -> str:
+    """A delimiter in words."""
+    text = delimiter.decode()
+    return NAMES.get(text, f"'{text}'")
+
+
+def _in_apostrophes(head: bytes, header: _Record) -> bool:
+    line = head[header.at : head.find(b"\n", header.at)].strip()
+    return len(line) > 1 and line.startswith(b"'") and line.endswith(b"'")
+
+
+def _refuse_unusual(tables: list[_Table], file: InputFile) -> None:
+    for table in tables:
+        if table.fits:
+            text = table.grammar.delimiter.decode()
+            message = f"cells may be divided by {named(table.grammar.delimiter)}"
+            hint = f'If so: [source] delimiter = {_toml(text)}; if it is one column: delimiter = ","'
+            raise InputRefused(file.name, message, line=table.header.line, hint=hint)
+
+
+def _toml(text: str) -> str:
+    return f'"{text}"' if text.isprintable() else f'"\\u{ord(text):04X}"'
+
+
+def _refuse_doubt(table: _Table, file: InputFile) -> None:
+    """A header that cannot be told from a row or a title is for the person to name."""
+    found, line = table.found, table.header.line
+    if found.doubt:
+        hint = f"Say where it is: [source] header_row = {line} if it is line {line}; a file without one needs one"
+        raise InputRefused(file.name, f"line {line} may be the header or not: {found.doubt}", line=line, hint=hint)
 
 
 def _named_tsv(file: InputFile) -> bool:
     return ".tsv" in (suffix.lower() for suffix in file.path.suffixes)
-
-
-def _cells(grammar: Grammar, head: bytes, start: int) -> int:
-    """Cells of the record at ``start``; 0 where it is faulty or not whole, 1 for a blank line."""
-    found = grammar.scan(head, start)
-    return found.cells if found.end > 0 else 0
-
-
-def _fits(grammar: Grammar, head: bytes, start: int) -> bool:
-    """Whether the first records all have as many cells as the header; a header without any record proves nothing."""
-    cells, seen = _cells(grammar, head, start), 0
-    at = grammar.scan(head, start).end
-    while seen < SAMPLE and (found := grammar.scan(head, at)).end > 0:
-        if head[at : found.end].strip(b"\r\n"):
-            seen += 1
-            if found.cells != cells:
-                return False
-        at = found.end
-    return seen > 0 and not found.fault
 
 
 def _faulty(found: Scan, grammar: Grammar, head: bytes, file: InputFile) -> InputRefused:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
 
 from batchpost.batch import Batch, BatchDigest, Decision, Dialect, Fingerprint, InputFile, blank_nulls, with_last
-from batchpost.charset import Charset, TextStream, find_charset
+from batchpost.charset import Charset, TextStream, find_charset, swapped
 from batchpost.csvdialect import Header, as_mended, read_header
 from batchpost.csvgrammar import Block, Blocks, Grammar, Limits
 from batchpost.errors import InputChanged, InputRefused
@@ -18,6 +19,8 @@ from batchpost.rawfile import RawFile, refuse_foreign
 __all__ = ["CsvFile", "guard_formula", "unguard_formula", "unguarded"]
 
 HEAD_BYTES = 1 << 20  # the header and the records that show the delimiter must be in it
+LINE_END = re.compile(rb"\r\n?|\n")
+LINE_ENDS = {"\n": "LF", "\r\n": "CRLF", "\r": "CR"}
 # Full-width signs count where East Asian text is usual; what is not seen before a sign may be cut off by a reader.
 RUNS = r"'*(?:[\s\p{Cc}\p{Cf}]*[=+\-@＝＋－＠]|[\t\r\n])"  # noqa: RUF001 - meant
 FORMULA = f"^({RUNS})"
@@ -49,6 +52,8 @@ class _Layout:
     settings: Source
     header: Header | None  # None for a file of 0 bytes
     is_to_fix: bool
+    swap: bool  # lines end in CR
+    decisions: tuple[Decision, ...]
 
 
 class CsvFile:
@@ -65,7 +70,7 @@ class CsvFile:
         self.columns: tuple[str, ...] = header.columns if header else ()
         self.dialect: Dialect | None = header.dialect if header else None
         self.is_to_fix = self._layout.is_to_fix
-        self.decisions: tuple[Decision, ...] = ()
+        self.decisions = self._layout.decisions
         self.unsupported_columns: dict[str, str] = {}
         self.fingerprint: Fingerprint | None = None
         if not header:
@@ -90,7 +95,7 @@ class CsvFile:
 
     def _blocks(self, raw: RawFile) -> Iterator[Block]:
         header, settings = self._layout.header, self._layout.settings
-        stream = TextStream(raw, self._layout.charset, self._file.name, may_state=not self.is_to_fix)
+        stream = _stream(raw, self._layout.charset, self._file, self.is_to_fix, self._layout.swap)
         text, preamble = b"", header.preamble if header else b""
         while len(text) < len(preamble) and (more := stream.read(self._limits.block_bytes)):
             text += more
@@ -101,7 +106,7 @@ class CsvFile:
             return
         yield from Blocks(
             stream.read,
-            Grammar(header.dialect.delimiter.encode(), header.dialect.quote.encode()),
+            Grammar(header.dialect.delimiter.encode(), header.dialect.quote.encode(), swapped=self._layout.swap),
             len(header.columns),
             name=self._file.name,
             text=whole[len(preamble) :],
@@ -136,6 +141,8 @@ class CsvFile:
             raise self._disagreement(block) from error
         if frame.height != block.rows:
             raise self._disagreement(block)
+        if self._layout.swap and (block.folds or b"\r" in block.text):
+            frame = frame.with_columns(pl.all().str.replace_many(["\n", "\r"], ["\r", "\n"]))
         if self.is_to_fix:
             frame = frame.with_columns(unguard_formula(pl.all()))
         return blank_nulls(frame, self._layout.settings.null_values)
@@ -147,25 +154,53 @@ class CsvFile:
 
 def _layout(file: InputFile, settings: Source) -> _Layout:
     with RawFile(file) as raw:
-        head = raw.read(HEAD_BYTES)
+        head, packing = raw.read(HEAD_BYTES), raw.compression
     refuse_foreign(head, file.name)
     mark = find_charset(head, None, file.name)  # our own files, and what spreadsheets make of them, need no setting
     mended = as_mended(_lenient(head, mark), settings)
     settings = mended or settings
     charset = mark if mended else find_charset(head, settings.encoding, file.name)
     with RawFile(file) as raw:
-        stream = TextStream(raw, charset, file.name, may_state=not mended)
-        text = stream.read(HEAD_BYTES)
-        if text and len(head) < HEAD_BYTES and not text.endswith(b"\n"):
-            text += b"\n"
+        text = _stream(raw, charset, file, bool(mended), swap=False).read(HEAD_BYTES)
+    if swap := _ends_in_cr(text):
+        text = swapped(text)
+    if text and len(head) < HEAD_BYTES and not text.endswith(b"\n"):
+        text += b"\n"
     header = read_header(text, file, charset, settings) if text else None
-    if header and mended:
-        header = replace(header, columns=unguarded(header.columns))
-    return _Layout(charset, settings, header, is_to_fix=bool(mended))
+    decisions = [*_of_bytes(file, packing, charset, settings)]
+    if header:
+        names = unguarded(header.columns) if mended else header.columns
+        newline = "\r" if swap else header.dialect.newline
+        header = replace(header, columns=names, dialect=replace(header.dialect, newline=newline))
+        decisions += [*header.decisions, Decision("", f"lines end in {LINE_ENDS[newline]}", "as the header's does")]
+    return _Layout(charset, settings, header, bool(mended), swap, tuple(decisions))
+
+
+def _stream(raw: RawFile, charset: Charset, file: InputFile, is_to_fix: bool, swap: bool) -> TextStream:
+    return TextStream(raw, charset, file.name, may_state=not is_to_fix, swap=swap)
+
+
+def _ends_in_cr(text: bytes) -> bool:
+    """Whether lines end in CR alone, as on old Macintoshes and in what Excel calls CSV (Macintosh). Cells may have line
+    feeds in them."""
+    first = LINE_END.search(text)
+    return bool(first) and first[0] == b"\r" and text.count(b"\r") - text.count(b"\r\n") > text.count(b"\n")
+
+
+def _of_bytes(file: InputFile, packing: str, charset: Charset, settings: Source) -> Iterator[Decision]:
+    if packing or file.compression:
+        named = "" if packing == file.compression else ", although its name says otherwise"
+        yield Decision("", packing or "not packed", f"its first bytes{named}")
+    if charset.mark:
+        yield Decision("encoding", charset.encoding, "its byte order mark")
+    else:
+        stated = "as the job says" if settings.encoding else "each byte is checked as it is read"
+        yield Decision("encoding", charset.encoding, stated)
 
 
 def _lenient(head: bytes, charset: Charset) -> bytes:
-    return head[len(charset.mark) :].decode(charset.encoding, "replace").encode()
+    text = head[len(charset.mark) :].decode(charset.encoding, "replace").encode()
+    return swapped(text) if _ends_in_cr(text) else text
 
 
 def _without_ragged(block: Block) -> bytes:

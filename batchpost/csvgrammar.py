@@ -28,6 +28,7 @@ class Fault(NamedTuple):
 
 
 LONE_CR = Fault("a carriage return (CR) that no line feed follows", "Save the file with LF or CRLF line ends")
+LONE_LF = Fault("a line feed (LF) in a file whose lines end in CR", "Save the file with LF or CRLF line ends")
 AFTER_QUOTE = Fault("text after a closing quote", QUOTE_HINT)
 STRAY_QUOTE = Fault("a stray quote in a cell that does not begin with one", QUOTE_HINT)
 OPEN_QUOTE = Fault("a quote is opened here and never closed", QUOTE_HINT)
@@ -53,10 +54,14 @@ class Limits:
 
 
 class Grammar:
-    """Recognises records written with one delimiter and one quote (``b""``: no quoting), as patterns over UTF-8."""
+    """Recognises records written with one delimiter and one quote (``b""``: no quoting), as patterns over UTF-8.
 
-    def __init__(self, delimiter: bytes, quote: bytes) -> None:
+    ``swapped``: the text has LF for CR and CR for LF, so that lines which end in CR are lines like any others.
+    """
+
+    def __init__(self, delimiter: bytes, quote: bytes, *, swapped: bool = False) -> None:
         self.delimiter, self.quote = delimiter, quote
+        self._lone_cr = LONE_LF if swapped else LONE_CR
         self._cell = re.compile(self._cell_pattern())
         self._others = bytes(set(range(256)) - set(delimiter + quote + b"\r\n"))
 
@@ -96,7 +101,7 @@ class Grammar:
 
     def _fault(self, text: bytes, at: int, stop: int) -> Fault:
         if text[stop : stop + 1] == b"\r":
-            return LONE_CR
+            return self._lone_cr
         return AFTER_QUOTE if text[at : at + 1] == self.quote else STRAY_QUOTE
 
     def split(self, text: bytes, start: int, end: int) -> list[str]:

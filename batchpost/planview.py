@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from batchpost.batch import Decision
 from batchpost.compare import waiting_rows
 from batchpost.layout import aligned, amount_text, span
 from batchpost.masking import Sample
@@ -17,20 +18,20 @@ from batchpost.reasons import meaning
 from batchpost.resolutions import Resolutions
 from batchpost.summary import Books, exit_code, plain
 
-__all__ = ["FileView", "PlanView", "plan_json", "plan_text", "view_of"]
+__all__ = ["FileView", "PlanView", "decision_lines", "plan_json", "plan_text", "view_of"]
 
 _ORDER = (TO_SEND, *(outcome.value for outcome in Outcome))
 
 
 @dataclass(frozen=True, slots=True)
 class FileView:
-    """A file of the input; ``dialect`` says how it is written."""
+    """A file of the input; ``decisions`` say how it is written, and how that was found out."""
 
     path: str
-    dialect: str
     rows: int
     bytes: int
     sha256: str
+    decisions: tuple[Decision, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def view_of(preview: Preview, limit: float = math.inf) -> PlanView:
         origin=job.api.origin,
         test=prepared.at.test,
         files=[
-            FileView(file.path, _dialect(reader.dialect), file.rows, file.bytes, file.sha256)
+            FileView(file.path, file.rows, file.bytes, file.sha256, reader.decisions)
             for file, reader in zip(plan.files, prepared.readers, strict=True)
         ],
         books=preview.books,
@@ -125,8 +126,7 @@ def plan_json(view: PlanView) -> dict[str, Any]:
         "test": view.test,
         "exit_code": view.exit_code,
         "source": [
-            {"path": file.path, "dialect": file.dialect, "rows": file.rows, "bytes": file.bytes, "sha256": file.sha256}
-            for file in view.files
+            {**asdict(file), "decisions": [asdict(decision) for decision in file.decisions]} for file in view.files
         ],
         "rows": {"read": books.read, TO_SEND: books.rows[TO_SEND], **_rows_part(books)},
         "reasons": [{"outcome": outcome, "reason": reason, "rows": count} for outcome, reason, count in view.reasons],
@@ -148,20 +148,24 @@ def _rows_part(books: Books) -> dict[str, int]:
     return {outcome.value: books.rows[outcome.value] for outcome in Outcome}
 
 
-def _dialect(dialect: Any) -> str:
-    if dialect is None:
-        return "Parquet"
-    names = {"\t": "tab", " ": "space"}
-    delimiter = names.get(dialect.delimiter, f"'{dialect.delimiter}'")
-    return f"{dialect.encoding}, cells divided by {delimiter}, header on line {dialect.header_line}"
+def decision_lines(files: Iterable[tuple[str, tuple[Decision, ...]]], indent: str = "    ") -> Iterator[str]:
+    """What was found out about files, each by its name, with the evidence; files that are alike are told once."""
+    told: dict[tuple[Decision, ...], list[str]] = {}
+    for name, decisions in files:
+        told.setdefault(decisions, []).append(name)
+    for decisions, names in told.items():
+        if len(told) > 1:
+            more = f" and {len(names) - 1} more like it" if len(names) > 1 else ""
+            yield f"{indent}{names[0]}{more}:"
+        yield from aligned([(decision.said, decision.evidence) for decision in decisions], indent=indent)
 
 
 def _files(view: PlanView) -> list[str]:
     rows = [
-        (file.path, f"{file.rows:,} rows", f"{file.bytes:,} bytes", file.dialect, f"sha256 {file.sha256[:12]}")
-        for file in view.files
+        (file.path, f"{file.rows:,} rows", f"{file.bytes:,} bytes", f"sha256 {file.sha256[:12]}") for file in view.files
     ]
-    return aligned(rows, right=(1, 2), indent="  ")
+    found = decision_lines((file.path, file.decisions) for file in view.files)
+    return [*aligned(rows, right=(1, 2), indent="  "), *found]
 
 
 def _books(books: Books) -> list[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from batchpost.batch import InputFile
+from batchpost.batch import Compression, InputFile
 from batchpost.errors import InputRefused
 
 __all__ = ["RawFile", "refuse_foreign", "refuse_irregular"]
@@ -19,8 +20,8 @@ FOREIGN = (
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "Save the sheet as CSV UTF-8"),
     (b"PAR1", "a Parquet file", "Name it .parquet"),
     (b"PARE", "an encrypted Parquet file", "Decrypt it first"),
-    (b"\x1f\x8b", "gzip", "Name it .gz"),
-    (b"\x28\xb5\x2f\xfd", "zstd", "Name it .zst"),
+    (b"\x1f\x8b", "gzip inside its packing", "It is packed twice: unpack it once"),
+    (b"\x28\xb5\x2f\xfd", "zstd inside its packing", "It is packed twice: unpack it once"),
     (b"BZh", "bzip2", "Unpack it, or pack it as .gz or .zst"),
     (b"\xfd7zXZ\0", "xz", "Unpack it, or pack it as .gz or .zst"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "Unpack it"),
@@ -28,7 +29,9 @@ FOREIGN = (
     (b"SQLite format 3\0", "an SQLite database", "Export the table as CSV"),
 )
 MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<table", b"<head", b"<body")
-PACKED = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
+JSON = (b'{"', b'[{"', b'[["')
+NO_TEXT = re.compile(rb"[^\t\n\r -\xff]")  # control characters
+PACKED: dict[bytes, Compression] = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}  # RFC 1952, RFC 8878
 
 
 def refuse_irregular(path: Path, name: str) -> None:
@@ -52,10 +55,24 @@ def refuse_foreign(head: bytes, name: str) -> None:
     for magic, what, hint in FOREIGN:
         if head.startswith(magic):
             raise InputRefused(name, f"is not text: its content is {what}", hint=hint)
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:16].lower().startswith(MARKUP):
+    begin = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:16].lower()
+    if b"".join(begin.split()).startswith(JSON):
+        raise InputRefused(name, "is JSON, not a table", hint="Export it as CSV or Parquet")
+    if begin.startswith(MARKUP):
         raise InputRefused(
             name, "is a web page or XML, not a table", hint="An error or login page saved in place of the export?"
         )
+
+
+def _packing(file: InputFile) -> Compression:
+    """How a file is packed, by its first bytes. One that is only named so may be text, and nothing else."""
+    with file.path.open("rb") as opened:
+        head = opened.read(1024)
+    packing: Compression = next((known for magic, known in PACKED.items() if head.startswith(magic)), "")
+    if file.compression and not packing and NO_TEXT.search(head):
+        message = f"is named as {file.compression} but is not, and it is no text either"
+        raise InputRefused(file.name, message, hint="It is damaged or something else: fetch it again")
+    return packing
 
 
 class _Disk:
@@ -79,29 +96,26 @@ class _Disk:
 
 
 class RawFile:
-    """The unpacked bytes of a file, front to back. Raises InputRefused where it cannot be opened, read or unpacked;
-    memory stays that of one portion, however much a packed file unpacks to."""
+    """The unpacked bytes of a file, front to back; ``compression`` is what its first bytes say, whatever its name.
+
+    Raises InputRefused where it cannot be opened, read or unpacked; memory stays that of one portion, however much a
+    packed file unpacks to.
+    """
 
     def __init__(self, file: InputFile) -> None:
         self._name = file.name
         refuse_irregular(file.path, file.name)
         try:
+            self.compression = _packing(file)
             self._disk = _Disk(file.path)
-            self._bytes: Any = self._disk
-            if file.compression:
-                self._bytes = self._unpacked(file)
+            self._bytes: Any = self._unpacked() if self.compression else self._disk
         except OSError as error:
             raise InputRefused(file.name, f"cannot be read: {error.strerror}") from error
 
-    def _unpacked(self, file: InputFile) -> Any:
+    def _unpacked(self) -> Any:
         import pyarrow as pa
 
-        with file.path.open("rb") as opened:
-            magic = opened.read(4)
-        if not magic.startswith(PACKED[file.compression]):
-            self._disk.close()
-            raise InputRefused(file.name, f"is named as {file.compression} but is not", hint="Rename it, or pack it")
-        return pa.CompressedInputStream(pa.PythonFile(self._disk, mode="r"), file.compression)
+        return pa.CompressedInputStream(pa.PythonFile(self._disk, mode="r"), self.compression)
 
     def __enter__(self) -> RawFile:
         return self

@@ -112,7 +112,11 @@ def test_a_ctrl_z_inside_is_the_mappings_business(tmp_path: Path) -> None:
     ("content", "may_state", "hint"),
     [
         (b"a\nZo\xeb\n", True, 'encoding = "cp1252"'),
-        (b"a\n\x81\xff\n", True, "name what it is"),
+        (b"a\nZo\x91\xebx\n", True, 'encoding = "cp1252"'),
+        ("a\nВладимир\nАнна\n".encode("cp1251"), True, 'encoding = "cp1251"'),
+        ("a\n山田太郎\n鈴木\n".encode("cp932"), True, 'encoding = "cp932"'),
+        ("a\nJosé\nFrançois\n".encode("mac_roman"), True, 'encoding = "mac_roman"'),
+        (b"a\n\xff\xff\xff\xfe\n", True, ""),
         (b"a\nZo\xeb\n", False, 'Save it as "CSV UTF-8"'),
         ("a,b\n1,2\n".encode("utf-16-le"), True, 'encoding = "utf-16-le"'),
         ("a,b\n1,2\n".encode("utf-16-be"), True, 'encoding = "utf-16-be"'),

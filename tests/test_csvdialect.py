@@ -94,8 +94,8 @@ def test_a_header_beyond_the_end_is_refused() -> None:
     [
         ("a,b, a \n", 1, "columns 1 and 3 have the same name, 'a'"),
         ("a,,column 2\n", 1, "columns 2 and 3 have the same name, 'column 2'"),
-        ("\na,b\n", 1, "the header is empty.*header_row"),
-        (" , ,\n1,2,3\n", 1, "the header is empty"),
+        ("\n,\n", 1, "the header is empty.*header_row"),
+        (" , ,\n1,2,3\n4,5,6\n", 2, "line 2 may be the header or not: column 1 of it is a number"),
         ('a,"b\n1,2\n', 1, "a quote is opened here and never closed"),
         ('"a\nb","c\n', 2, "a quote is opened here and never closed"),
         ('a"b,c\n', 1, "stray quote"),
@@ -136,6 +136,65 @@ def test_the_dialect_is_told(end: str, newline: str) -> None:
 def test_a_mended_file_is_known_by_its_column() -> None:
     settings = Source(path="a", quote="'", skip_rows=4, encoding="cp1252", delimiter="|", null_values=["x"])
     mended = as_mended(b'"a;b";batchpost_row\n1;2\n', settings)
-    assert mended == Source(path="a", delimiter=";", null_values=["x"])
+    assert mended == Source(path="a", delimiter=";", header_row=1, null_values=["x"])
     assert as_mended(b"a,b\nbatchpost_row,1\n", settings) is None
     assert as_mended(b"my_batchpost_row,1\n", settings) is None
+
+
+# -- what is found out, with its evidence ------------------------------------------------------------------------------
+
+
+def decided(head: str, name: str = "in.csv", **source: Any) -> dict[str, tuple[str, str]]:
+    return {decision.key: (decision.value, decision.evidence) for decision in header(head, name, **source).decisions}
+
+
+def test_titles_above_the_header_are_left_out_and_told() -> None:
+    head = 'Sales report "May 2025"\n\n"Lead; ID";Payout\n1;2,50\n2;3,50\n'
+    found = header(head)
+    assert (found.columns, found.dialect.header_line, found.line) == (("Lead; ID", "Payout"), 3, 4)
+    assert decided(head)["header_row"] == (
+        "3",
+        "2 lines of titles above it; it and the 2 rows below it have 2 cells each",
+    )
+
+
+@pytest.mark.parametrize(
+    ("head", "source", "evidence"),
+    [
+        ("a;b,c\n1;2\n3;4\n", {}, "it divides the header and the 2 records below it into 2 cells, and ',' does not"),
+        ("a;b\n", {}, "it divides the header into 2 cells"),
+        ("a;b\n1;2\n", {"delimiter": ";"}, "as the job says"),
+        ("sep=;\na;b\n1;2\n", {}, "its sep= line says so"),
+    ],
+)
+def test_a_delimiter_has_its_evidence(head: str, source: dict[str, str], evidence: str) -> None:
+    assert decided(head, **source)["delimiter"] == (";", evidence)
+
+
+def test_a_german_file_with_decimal_commas_is_divided_by_semicolons() -> None:
+    assert header("Lead;Betrag\ntxn_1;12,50\ntxn_2;1,75\n").dialect.delimiter == ";"
+    assert header("Lead ID;Payout\n1;1,50\n2;2,50\n").columns == ("Lead ID", "Payout")
+
+
+def test_cells_between_apostrophes_are_quoted_by_them_unless_the_job_says_otherwise() -> None:
+    head = "'Lead ID','Pay,out'\n'1','2'\n"
+    found = header(head)
+    assert (found.columns, found.dialect.quote) == (("Lead ID", "Pay,out"), "'")
+    assert decided(head)["quote"] == ("'", "the header begins and ends with one")
+    assert header("'a','b'\n1,2\n", quote='"').columns == ("'a'", "'b'")
+
+
+@pytest.mark.parametrize("delimiter", ["~", "^", "\x01"])
+def test_a_rare_delimiter_is_asked_for(delimiter: str) -> None:
+    head = f"a{delimiter}b\n1{delimiter}2\n"
+    with pytest.raises(InputRefused, match=r"cells may be divided by .* delimiter = ") as caught:
+        header(head)
+    assert caught.value.line == 1
+    assert header(head, delimiter=delimiter).columns == ("a", "b")
+    assert header(head, delimiter=",").columns == (f"a{delimiter}b",)
+
+
+def test_a_table_without_a_header_is_refused_with_the_key_to_set() -> None:
+    with pytest.raises(InputRefused, match=r"line 1 may be .* column 2 of it is a number.*header_row = 1"):
+        header("txn,12.50\ntxn,8.00\n")
+    assert header("txn,12.50\ntxn,8.00\n", header_row=1).columns == ("txn", "12.50")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import tracemalloc
 from collections.abc import Callable
@@ -174,7 +175,7 @@ def test_another_quote_character(open_csv: Open) -> None:
         ('a,b\n1,2\n3,"x\n4,5\n6,7\n', 3, "never closed"),
         ('a,b\n"x\n\ny","z\n', 4, "never closed"),
         ("a,b\n1,2\r3,4\r", 2, "carriage return"),
-        ("a,b\r1,2\r3,4\r", 1, "carriage return"),
+        ("a,b\r1,2\n3,4\r", 2, "a line feed"),
         ("a,b\n1,2\n3,\0\n", 3, "NUL"),
         ("a,b\n1,2\n\x1a", 3, "Ctrl-Z"),
         ("a,b\n1,2\n3,4\x1a\r\n", 3, "Ctrl-Z"),
@@ -385,3 +386,65 @@ def test_the_guard_comes_off_again_exactly(cells: list[str]) -> None:
     guarded = frame.select(guard_formula(pl.col("a")))
     assert not guarded["a"].str.contains(r"^[=+\-@\t\r]").any()
     assert guarded.select(unguard_formula(pl.col("a"))).equals(frame)
+
+
+# -- lines that end in CR, and other things that are found out ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("limits", [None, Limits(block_bytes=7, rows=2)], ids=["one block", "tiny blocks"])
+def test_lines_that_end_in_cr_alone_are_read_cell_for_cell(tmp_path: Path, limits: Limits | None) -> None:
+    content = b'a;b\r1;"x\ry"\r\r2;"x\ny, \r\n"\r3;\r'
+    (tmp_path / "in.csv").write_bytes(content)
+    reader = CsvFile(InputFile(tmp_path / "in.csv", "in.csv", "csv"), Source(path="in.csv"), limits)
+    batches = list(reader.batches())
+    rows = [row for batch in batches for row in batch.frame.iter_rows()]
+    assert rows == [("1", "x\ry"), ("", ""), ("2", "x\ny, \r\n"), ("3", "")]
+    assert [line for batch in batches for line in batch.lines] == [2, 4, 5, 7]
+    assert reader.dialect is not None
+    assert reader.dialect.newline == "\r"
+
+
+def test_a_line_feed_among_lines_that_end_in_cr_is_refused_by_its_line(tmp_path: Path) -> None:
+    place = tmp_path / "in.csv"
+    place.write_bytes(b"a,b\r" + b"1,2\r" * (1 << 18) + b"3,4\n5,6\r")
+    reader = CsvFile(InputFile(place, "in.csv", "csv"), Source(path="in.csv"))
+    with pytest.raises(InputRefused, match=r"a line feed.*in a file whose lines end in CR") as caught:
+        list(reader.batches())
+    assert caught.value.line == 2 + (1 << 18)
+
+
+def test_a_file_that_is_utf_8_although_the_job_says_otherwise_is_refused(tmp_path: Path) -> None:
+    place = tmp_path / "in.csv"
+    place.write_bytes("a,b\n1,2\n3,é\n".encode())
+    reader = CsvFile(InputFile(place, "in.csv", "csv"), Source(path="in.csv", encoding="cp1252"))
+    with pytest.raises(InputRefused, match=r"the text is UTF-8, but .* is cp1252\. Remove") as caught:
+        list(reader.batches())
+    assert caught.value.line == 3
+    place.write_bytes("a,b\n1,2\n3,é\n".encode("cp1252"))
+    reader = CsvFile(InputFile(place, "in.csv", "csv"), Source(path="in.csv", encoding="cp1252"))
+    assert [batch.frame.row(-1) for batch in reader.batches()] == [("3", "é")]
+
+
+@pytest.mark.parametrize(
+    ("name", "pack", "said"),
+    [
+        ("in.csv.gz", gzip.compress, ("gzip", "its first bytes")),
+        ("in.csv", gzip.compress, ("gzip", "its first bytes, although its name says otherwise")),
+        ("in.csv.gz", bytes, ("not packed", "its first bytes, although its name says otherwise")),
+    ],
+)
+def test_a_file_is_unpacked_by_its_content(
+    tmp_path: Path, name: str, pack: Callable[[bytes], bytes], said: tuple[str, str]
+) -> None:
+    (tmp_path / name).write_bytes(pack(b"a,b\n1,2\n"))
+    reader = CsvFile(InputFile(tmp_path / name, name, "csv", "gzip" if name.endswith("gz") else ""), Source(path=name))
+    assert [batch.frame.rows() for batch in reader.batches()] == [[("1", "2")]]
+    assert (reader.decisions[0].value, reader.decisions[0].evidence) == said
+
+
+def test_everything_that_was_found_out_is_told(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_bytes("\ufeffSales\r\na;b\r\n1;2\r\n".encode("utf-16-le"))
+    reader = CsvFile(InputFile(tmp_path / "in.csv", "in.csv", "csv"), Source(path="in.csv"))
+    assert [decision.said for decision in reader.decisions] == [
+        *('encoding = "utf-16-le"', 'delimiter = ";"', "header_row = 2", "lines end in CRLF")
+    ]

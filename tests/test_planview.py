@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from batchpost.batch import Dialect
+from batchpost.batch import Decision
 from batchpost.errors import LedgerError
 from batchpost.masking import MASK, Sample, masked_sample
 from batchpost.model import Repeat, Row, Target
-from batchpost.planview import FileView, PlanView, plan_json, plan_text, view_of
+from batchpost.planview import FileView, PlanView, decision_lines, plan_json, plan_text, view_of
 from batchpost.preview import TO_SEND, preview
 from batchpost.reasons import REASONS, UNTROUBLED, meaning
 from batchpost.routes import ROUTES
@@ -20,6 +20,7 @@ from batchpost.summary import Books
 from tests.commands import tree
 from tests.workspaces import ENVIRON, Workspace, sale_rows, sandbox, update_rows, write_csv
 
+FOUND = (Decision("delimiter", ";", "it divides"), Decision("header_row", "3", "titles"), Decision("", "gzip", "bytes"))
 BOOKS = Books(money={"revenue": {TO_SEND: Decimal("1250.00"), "invalid": Decimal("10.5")}})
 BOOKS.rows.update({TO_SEND: 1_000, "invalid": 2})
 VIEW = PlanView(
@@ -27,7 +28,7 @@ VIEW = PlanView(
     route="global-event",
     origin="https://api.example.com:443",
     test=False,
-    files=[FileView("in.csv", "utf-8", 1_002, 54_321, "ab" * 32)],
+    files=[FileView("in.csv", 1_002, 54_321, "ab" * 32, FOUND)],
     books=BOOKS,
     reasons=[("invalid", "not_a_number", 2)],
     rate=10,
@@ -56,7 +57,10 @@ def test_a_plan_tells_files_counts_money_reasons_duration_and_samples() -> None:
         plan_text(VIEW)
         == """\
 nightly: global-event to https://api.example.com:443
-  in.csv  1,002 rows  54,321 bytes  utf-8  sha256 abababababab
+  in.csv  1,002 rows  54,321 bytes  sha256 abababababab
+    delimiter = ";"  it divides
+    header_row = 3   titles
+    gzip             bytes
 
           rows   revenue
 read     1,002  1,260.50
@@ -127,7 +131,9 @@ def test_a_preview_of_a_job_that_never_ran_counts_its_rows_and_leaves_no_trace(w
     assert found.books.money == {"revenue": {TO_SEND: Decimal("5.00"), "invalid": Decimal(0)}}
     assert found.reasons == [("invalid", "not_a_number", 1)]
     assert [sample.number for sample in found.samples] == [0, 1, 3]
-    assert found.files[0].dialect == "utf-8, cells divided by ',', header on line 1"
+    assert [decision.said for decision in found.files[0].decisions] == [
+        *('encoding = "utf-8"', 'delimiter = ","', "header_row = 1", "lines end in LF")
+    ]
     assert (found.test, found.continues, found.under_way) == (True, "", None)
     assert tree(workspace.folder) == before
 
@@ -172,21 +178,27 @@ def test_a_preview_refuses_a_lost_ledger_as_a_run_would(workspace: Workspace) ->
         view(workspace)
 
 
-def test_a_parquet_file_has_no_dialect(tmp_path: Path) -> None:
+def test_a_parquet_file_is_planned(tmp_path: Path) -> None:
     import polars as pl
 
     place = Workspace(tmp_path)
     place.updates(source='path = "in.parquet"')
     pl.DataFrame(update_rows([("a", "Bonn")])).write_parquet(tmp_path / "in.parquet")
     found = view(place)
-    assert found.files[0].dialect == "Parquet"
     assert str(found.samples[0]).startswith("POST /api/lead/update/cmp_a\n")
 
 
-def test_tabs_are_named(workspace: Workspace) -> None:
-    import batchpost.planview as planview
-
-    assert planview._dialect(Dialect("cp1252", "\t", '"', "\n", 3)) == "cp1252, cells divided by tab, header on line 3"
+def test_what_was_found_out_about_files_is_told_once_for_those_that_are_alike() -> None:
+    tab = (Decision("delimiter", "\t", "it divides"),)
+    assert list(decision_lines([("a.csv", tab)])) == ['    delimiter = "\\t"  it divides']
+    assert list(decision_lines([("a.csv", tab), ("b.csv", tab), ("c.csv", FOUND)])) == [
+        "    a.csv and 1 more like it:",
+        '    delimiter = "\\t"  it divides',
+        "    c.csv:",
+        '    delimiter = ";"  it divides',
+        "    header_row = 3   titles",
+        "    gzip             bytes",
+    ]
 
 
 # -- what is masked and what is said ---------------------------------------------------------------------------------

@@ -102,10 +102,16 @@ def test_no_flipped_bit_of_a_checksummed_file_goes_through(
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])
-@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n"])
-def test_a_file_that_is_only_named_packed_is_refused(tmp_path: Path, compression: Compression, content: bytes) -> None:
-    with pytest.raises(InputRefused, match=f"is named as {compression} but is not"):
-        read(tmp_path / "a", content, compression)
+def test_a_file_that_is_only_named_packed_is_text_or_nothing(tmp_path: Path, compression: Compression) -> None:
+    assert read(tmp_path / "a", b"", compression) == b""
+    assert read(tmp_path / "a", "a,b\r\n1,é\n".encode(), compression) == "a,b\r\n1,é\n".encode()
+    with pytest.raises(InputRefused, match=f"is named as {compression} but is not, and it is no text"):
+        read(tmp_path / "a", b"\x1e\x8bpacked once", compression)
+
+
+def test_a_packed_file_is_unpacked_whatever_its_name(tmp_path: Path) -> None:
+    assert read(tmp_path / "a", gzip.compress(DATA)) == DATA
+    assert read(tmp_path / "a", zstd(DATA), "gzip") == DATA
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])
@@ -142,8 +148,8 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
         (b"PK\x03\x04rest", "Excel workbook.*Save the sheet as CSV"),
         (b"\xd0\xcf\x11\xe0rest", "old Excel"),
         (b"PAR1rest", "a Parquet file.*Name it .parquet"),
-        (gzip.compress(b"a", mtime=0), "gzip.*Name it .gz"),
-        (zstd(b"a"), "zstd.*Name it .zst"),
+        (gzip.compress(b"a", mtime=0), "gzip inside its packing.*unpack it once"),
+        (zstd(b"a"), "zstd inside its packing.*unpack it once"),
         (b"%PDF-1.7", "a PDF"),
         (b"<!DOCTYPE html><html>", "a web page"),
         (b"\xef\xbb\xbf\r\n <HTML><table>", "a web page"),
