@@ -38,11 +38,13 @@ MO Missouri, MT Montana, NE Nebraska, NV Nevada, NH New Hampshire, NJ New Jersey
 NC North Carolina, ND North Dakota, OH Ohio, OK Oklahoma, OR Oregon, PA Pennsylvania, RI Rhode Island,
 SC South Carolina, SD South Dakota, TN Tennessee, TX Texas, UT Utah, VT Vermont, VA Virginia, WA Washington,
 WV West Virginia, WI Wisconsin, WY Wyoming, PR Puerto Rico, GU Guam, VI Virgin Islands, AS American Samoa,
-MP Northern Mariana Islands, AA Armed Forces Americas, AE Armed Forces Europe, AP Armed Forces Pacific"""
+MP Northern Mariana Islands, FM Federated States of Micronesia, MH Marshall Islands, PW Palau,
+AA Armed Forces Americas, AE Armed Forces Europe, AP Armed Forces Pacific"""
+_ALSO = {"VI": ["US Virgin Islands"], "DC": ["Washington DC"], "FM": ["Micronesia"]}  # without points and commas
 _STATE_CODES = {
     spelling.lower(): entry[:2]
     for entry in " ".join(_STATES.split()).split(", ")
-    for spelling in (entry[:2], entry[3:], {"VI": "U.S. Virgin Islands"}.get(entry[:2], entry[:2]))
+    for spelling in (entry[:2], entry[3:], *_ALSO.get(entry[:2], ()))
 }
 _YES, _NO = ("true", "yes", "y", "1"), ("false", "no", "n", "0")
 
@@ -52,13 +54,17 @@ _IDENTIFIERS = {"transaction_id", "event_id", "pid", "clid", "external_clickid",
 _SCIENTIFIC = r"^[+-]?[0-9]+(?:[.,][0-9]+[eE][+-]?|[eE][+-])[0-9]+$"
 _EXCEL_ERROR = r"^#(?:N/A|REF!|VALUE!|DIV/0!|NAME\?|NULL!|NUM!)$"
 _CONTROL = r"[\p{Cc}&&[^\t\r\n]]"
+_UNSEEN = r"[\p{Cf}\x{2028}\x{2029}]"
 
-_CURRENCIES = ["$", "€", "£", "USD", "EUR", "GBP", "CAD", "AUD"]
+_CURRENCIES = ["US$", "CA$", "A$", "$", "€", "£", "USD", "EUR", "GBP", "CAD", "AUD", "CHF"]
 _CURRENCY = rf"(?i:{'|'.join(map(re.escape, _CURRENCIES))})"
 _BLANK = r"[ \x{A0}\x{202F}]?"
-_BEFORE = rf"(?:{_CURRENCY}{_BLANK})?[0-9.,]+"
-_AFTER = rf"[0-9.,]+{_BLANK}{_CURRENCY}"
-_MONEY = rf"^(?:[+-]?{_BEFORE}|{_CURRENCY}{_BLANK}[+-][0-9.,]+|[+-]?{_AFTER}|\((?:{_BEFORE}|{_AFTER})\))$"
+# Digits with points and commas; or, as in France and Switzerland, in groups divided by blanks or apostrophes.
+_APART = [" ", "\xa0", "\u202f", "'", "\u2019"]
+_AMOUNT = rf"(?:[0-9.,]+|[0-9]{{1,3}}(?:[{''.join(_APART)}][0-9]{{3}})+(?:[.,][0-9]+)?)"
+_BEFORE = rf"(?:{_CURRENCY}{_BLANK})?{_AMOUNT}"
+_AFTER = rf"{_AMOUNT}{_BLANK}{_CURRENCY}"
+_MONEY = rf"^(?:[+-]?{_BEFORE}|{_CURRENCY}{_BLANK}[+-]{_AMOUNT}|[+-]?{_AFTER}|\((?:{_BEFORE}|{_AFTER})\))$"
 _PLAIN = r"[0-9]+(?:\.[0-9]{1,9})?|\.[0-9]{1,9}"
 # By the job's decimal sign. Without one, a comma is a group's only where it can be nothing else.
 _NUMBERS = {
@@ -78,8 +84,10 @@ _LETTER = r"A-Za-z0-9\x{C0}-\x{1FFF}\x{3001}-\x{D7FF}"
 _ATOM = rf"[{_LETTER}!#$%&'*+/=?^_`{{|}}~-]+"
 _DOMAIN = rf"[{_LETTER}](?:[{_LETTER}-]*[{_LETTER}])?"
 _EMAIL = rf"^{_ATOM}(?:\.{_ATOM})*@{_DOMAIN}(?:\.{_DOMAIN})+$"
+_SHORT_ZIP = r"^[0-9]{3,4}(?:-[0-9]{4})?$"  # 501 is Holtsville, New York: the lowest there is
 _PHONE_MARKS = list(" \t\xa0\u202f().-/\u2010\u2011\u2012\u2013\u2014\u2015")
 _PHONE = r"^(?:\+?1)?[0-9]{10}$"
+_EXTENSION = r"(?i)[0-9] *(?:#|x|ext\.?|extension) *[0-9]{1,6}$"
 _DECIMAL_TAIL = r"\.[0-9]{1,2}$"  # 2125550123.0: a number's spelling, whose last digits are no part of the phone
 
 
@@ -143,8 +151,12 @@ def _text(wanted: Wanted) -> Conversion:
     text = wanted.part("text")
     named = wanted.name in _IDENTIFIERS
     control = r"\p{Cc}" if named else _CONTROL
-    patterns = [control, r"\x{FFFD}", f"(?i:{_EXCEL_ERROR})", *([_SCIENTIFIC] if named else [])]
-    why = first_reason((text.str.contains(control), "forbidden_character"), otherwise="scientific_notation")
+    patterns = [control, r"\x{FFFD}", f"(?i:{_EXCEL_ERROR})", *([_SCIENTIFIC, _UNSEEN] if named else [])]
+    why = first_reason(
+        (text.str.contains(control), "forbidden_character"),
+        (text.str.contains(_UNSEEN), "forbidden_character:invisible"),
+        otherwise="scientific_notation",
+    )
     typed = pl.when(~text.str.contains("|".join(patterns))).then(text)
     return Conversion(((wanted.make("typed", typed),),), why, json_string)
 
@@ -155,7 +167,7 @@ def _bare_number(wanted: Wanted) -> pl.Expr:
     if wanted.type is not FieldType.MONEY:
         return text
     sign = pl.when(text.str.starts_with("(")).then(pl.lit("-")).otherwise(pl.lit(""))
-    amount = text.str.replace_many([*_CURRENCIES, "(", ")", *" \xa0\u202f"], [""], ascii_case_insensitive=True)
+    amount = text.str.replace_many([*_CURRENCIES, "(", ")", *_APART], [""], ascii_case_insensitive=True)
     return pl.when(text.str.contains(_MONEY)).then(pl.concat_str(sign, amount))
 
 
@@ -184,8 +196,8 @@ def _number(wanted: Wanted) -> Conversion:
     fits = literal.str.contains(_FITS_DOUBLE)
     if wanted.type is FieldType.INTEGER:
         fits &= ~literal.str.contains(".", literal=True)
-    if source.min is not None:
-        fits &= exact >= pl.lit(source.min)
+    if source.min is not None or wanted.type is FieldType.MONEY:
+        fits &= exact >= pl.lit(Decimal(0) if source.min is None else source.min)
     if source.max is not None:
         fits &= exact <= pl.lit(source.max)
     steps = (
@@ -206,6 +218,7 @@ def _number_why(wanted: Wanted) -> pl.Expr:
     return first_reason(
         (fraction, "not_an_integer"),
         (digits, "out_of_range:digits"),
+        (pl.lit(wanted.source.min is None) & (wanted.part("exact") < 0), "out_of_range:negative"),
         (literal.is_not_null(), "out_of_range"),
         (undecided & bare.str.contains(_AMBIGUOUS), "ambiguous_number"),
         (undecided & bare.str.contains(_DECIMAL_COMMA), "not_a_number:comma"),
@@ -224,31 +237,40 @@ def _words(yes: Iterable[str], no: Iterable[str]) -> dict[str, str]:
     return {word.strip().lower(): "true" for word in yes} | {word.strip().lower(): "false" for word in no}
 
 
-def _looked_up(wanted: Wanted, words: dict[str, str]) -> tuple[pl.Expr, ...]:
-    lower = wanted.part("text").str.to_lowercase()
+def _looked_up(wanted: Wanted, words: dict[str, str], part: str = "text") -> tuple[pl.Expr, ...]:
+    lower = wanted.part(part).str.to_lowercase()
     found = lower.replace_strict(list(words), list(words.values()), default=None, return_dtype=pl.String)
     return (wanted.make("typed", found),)
 
 
 def _state(wanted: Wanted) -> Conversion:
-    return Conversion((_looked_up(wanted, _STATE_CODES),), pl.lit("not_a_state"), quoted)
+    plain = wanted.make("plain", wanted.part("text").str.replace_many([".", ","], [""]))
+    found = _looked_up(wanted, _STATE_CODES, "plain")
+    return Conversion(((plain,), found), pl.lit("not_a_state"), quoted)
 
 
 def _phone(wanted: Wanted) -> Conversion:
     text = wanted.part("text")
     digits = wanted.part("digits")
     typed = pl.when(digits.str.contains(_PHONE) & ~text.str.contains(_DECIMAL_TAIL)).then(digits.str.tail(10))
-    why = first_reason((text.str.contains(_SCIENTIFIC), "scientific_notation"), otherwise="not_a_phone")
+    why = first_reason(
+        (text.str.contains(_SCIENTIFIC), "scientific_notation"),
+        (text.str.contains(_EXTENSION), "not_a_phone:extension"),
+        otherwise="not_a_phone",
+    )
     unmarked = wanted.make("digits", text.str.replace_many(_PHONE_MARKS, [""]))
     return Conversion(((unmarked,), (wanted.make("typed", typed),)), why, quoted)
 
 
 def _zip(wanted: Wanted) -> Conversion:
-    text = wanted.part("text")
-    typed = pl.when(text.str.contains(r"^[0-9]{5}(?:-[0-9]{4})?$")).then(text)
+    text = code = wanted.part("text")
+    if wanted.source.lost_zeros == "restore":
+        whole = text.str.zfill(pl.when(text.str.contains("-", literal=True)).then(10).otherwise(5))
+        code = pl.when(text.str.contains(_SHORT_ZIP)).then(whole).otherwise(text)
+    typed = pl.when(code.str.contains(r"^[0-9]{5}(?:-[0-9]{4})?$")).then(code)
     why = first_reason(
         (text.str.contains(_SCIENTIFIC), "scientific_notation"),
-        (text.str.contains(r"^[0-9]{3,4}$"), "not_a_zip:short"),
+        (text.str.contains(_SHORT_ZIP), "not_a_zip:short"),
         otherwise="not_a_zip",
     )
     return Conversion(((wanted.make("typed", typed),),), why, quoted)

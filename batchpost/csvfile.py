@@ -184,7 +184,7 @@ def _ends_in_cr(text: bytes) -> bool:
     """Whether lines end in CR alone, as on old Macintoshes and in what Excel calls CSV (Macintosh). Cells may have line
     feeds in them."""
     first = LINE_END.search(text)
-    return bool(first) and first[0] == b"\r" and text.count(b"\r") - text.count(b"\r\n") > text.count(b"\n")
+    return first is not None and first[0] == b"\r" and text.count(b"\r") - text.count(b"\r\n") > text.count(b"\n")
 
 
 def _of_bytes(file: InputFile, packing: str, charset: Charset, settings: Source) -> Iterator[Decision]:

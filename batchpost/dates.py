@@ -6,13 +6,14 @@ date without a time is never moved between zones.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from typing import Literal
 
 import polars as pl
 
 from batchpost.convert import Conversion, Wanted, first_reason
-from batchpost.job import FieldSource
+from batchpost.job import EXCEL, FieldSource
 from batchpost.payload import quoted
 from batchpost.routes import TIMEZONES
 
@@ -29,6 +30,8 @@ _ISO = (
 _INSTANT = re.compile(r"%(?:[:#]?z|s|\+)")
 _TIME_OF_DAY = re.compile(r"%[-_0]?[HIklMSTRrXcps+]")
 _LEAP_SECOND = ":60"  # chrono takes it and rolls over into the next minute
+_SERIAL = r"^[0-9]{2,6}(?:\.[0-9]+)?$"
+_FIRST_SERIAL = 61  # 1 March 1900: before it, Excel counts a 29 February that there was not
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
 
 
@@ -38,7 +41,9 @@ def date(wanted: Wanted) -> Conversion:
     read = _by_formats(wanted, formats) if formats else _by_iso_date(wanted)
     at = wanted.part("at")
     typed = pl.when(_in_range(at)).then(at.dt.date().cast(pl.String))
-    why = first_reason((at.is_not_null(), "out_of_range:year"), _two_ways(wanted), otherwise="not_a_date")
+    why = first_reason(
+        (at.is_not_null(), "out_of_range:year"), _two_ways(wanted), _serial(wanted), otherwise="not_a_date"
+    )
     return Conversion((*read, (wanted.make("typed", typed),)), why, quoted)
 
 
@@ -60,6 +65,7 @@ def datetime(wanted: Wanted) -> Conversion:
         (known & _zoned(wanted, "earliest").is_null(), "nonexistent_time"),
         (known, "ambiguous_time"),
         _two_ways(wanted),
+        _serial(wanted),
         otherwise="not_a_date",
     )
     return Conversion((*read, moved, (wanted.make("typed", typed),)), why, quoted)
@@ -79,19 +85,39 @@ def _two_ways(wanted: Wanted) -> tuple[pl.Expr, str]:
     return pl.sum_horizontal(tries) > 1 if tries else pl.lit(False), "ambiguous_date"
 
 
+def _serial(wanted: Wanted) -> tuple[pl.Expr, str]:
+    """The case of a text that may be a spreadsheet's number for a day of our time, where the job does not say so."""
+    text = wanted.part("text")
+    likely = text.str.contains(_SERIAL) & text.cast(pl.Float64, strict=False).is_between(15_000, 75_000)
+    return likely & pl.lit(EXCEL not in _formats(wanted.source)), "not_a_date:serial"
+
+
+def _parsed(text: pl.Expr, pattern: str) -> pl.Expr:
+    """What one format reads, a zoned time or a naive one; null where it does not fit."""
+    if pattern != EXCEL:
+        return text.str.to_datetime(pattern, strict=False, time_unit="us")
+    days = pl.when(text.str.contains(_SERIAL)).then(text.cast(pl.Float64, strict=False))
+    seconds = pl.when(days >= _FIRST_SERIAL).then((days * 86_400).round().cast(pl.Int64))
+    return pl.lit(dt.datetime(1899, 12, 30)) + pl.duration(seconds=seconds)  # noqa: DTZ001 - a spreadsheet has no zone
+
+
 def _by_formats(wanted: Wanted, formats: list[str]) -> tuple[tuple[pl.Expr, ...], ...]:
     """``at``: what the only format that fits reads, or all that fit agree on (naive; UTC where a format reads an
     instant); ``timed`` and ``offset`` (minutes, null: none) of the first that fits."""
     text = pl.when(~wanted.part("text").str.contains(_LEAP_SECOND, literal=True)).then(wanted.part("text"))
     tries = [wanted.part(f"try{n}") for n in range(len(formats))]
-    parsed = [text.str.to_datetime(one, strict=False, time_unit="us") for one in formats]
+    parsed = [_parsed(text, one) for one in formats]
     naive = [
         wanted.make(f"try{n}", one.dt.replace_time_zone(None) if _INSTANT.search(formats[n]) else one)
         for n, one in enumerate(parsed)
     ]
     agreed = pl.when(pl.min_horizontal(tries) == pl.max_horizontal(tries)).then(pl.coalesce(tries))
+    fraction = wanted.part("text").str.contains(".", literal=True)
     timed = [
-        pl.when(one.is_not_null()).then(pl.lit(bool(_TIME_OF_DAY.search(formats[n])))) for n, one in enumerate(tries)
+        pl.when(one.is_not_null()).then(
+            fraction if formats[n] == EXCEL else pl.lit(bool(_TIME_OF_DAY.search(formats[n])))
+        )
+        for n, one in enumerate(tries)
     ]
     instants = [one.is_not_null() for n, one in enumerate(tries) if _INSTANT.search(formats[n])]
     offset = pl.when(pl.any_horizontal(instants) if instants else pl.lit(False)).then(pl.lit(0, pl.Int32))

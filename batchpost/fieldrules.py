@@ -11,7 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from batchpost.job import FieldSource, Job, Scalar, Value
+from batchpost.job import EXCEL, FieldSource, Job, Scalar, Value
 from batchpost.jobtext import Finding, did_you_mean, likeliest
 from batchpost.routes import TIMEZONES, FieldRule, FieldType, Route
 
@@ -19,7 +19,10 @@ __all__ = ["field_findings", "near_field"]
 
 _NUMBERS = {FieldType.NUMBER, FieldType.INTEGER, FieldType.MONEY}
 _DATES = {FieldType.DATE, FieldType.DATETIME}
-_CHECKED = ("map", "otherwise", "pattern", "min", "max", "format", "timezone", "send_as", "fold", "true", "false")
+_CHECKED = (
+    *("map", "otherwise", "pattern", "min", "max", "format", "timezone", "send_as", "fold", "lost_zeros"),
+    *("true", "false"),
+)
 _OF_A_CELL = (*_CHECKED, "when_empty", "when_invalid")
 _NEAR = 0.8
 _CODE = re.compile(r"%(?:[-_0]?[A-Za-z+%]|\.?\d?f|:{1,3}z|#z)")  # chrono's strftime page
@@ -230,6 +233,8 @@ def _dates(entry: Entry) -> Iterator[Found]:
 
 
 def _unreadable(pattern: str) -> str:
+    if pattern == EXCEL:
+        return ""
     if "%" not in pattern:
         return "has no % codes"
     codes = _CODE.findall(pattern)
@@ -268,6 +273,15 @@ def _unknown_zone(name: str) -> tuple[str, str] | None:
         near = likeliest(name, known) or cities.get(likeliest(name, cities), "")
         return "is not a time zone", f'did you mean "{near}"?' if near else 'write one like "America/New_York"'
     return None
+
+
+def _zeros(entry: Entry) -> Iterator[Found]:
+    if entry.has("lost_zeros") and entry.type is not FieldType.ZIP:
+        yield (
+            ("lost_zeros",),
+            f"is for ZIP codes, and this field is sent as {entry.type}",
+            'say as = "zip" or remove it',
+        )
 
 
 def _booleans(entry: Entry) -> Iterator[Found]:
@@ -309,6 +323,7 @@ _CHECKS: tuple[Callable[[Entry], Iterator[Found]], ...] = (
     _pattern,
     _dates,
     _zones,
+    _zeros,
     _booleans,
     _gaps,
 )

@@ -37,6 +37,7 @@ _SENTENCES = {
     "not_allowed": "is not one of {choices}",
     "excel_error": "is a spreadsheet's error, not a value",
     "replacement_character": "has the mark of text that was read in a wrong encoding (U+FFFD)",
+    "forbidden_character:invisible": "has a character in it that is not seen (a zero-width blank or the like)",
     "forbidden_character": "has a control character or a line break that does not belong there",
     "scientific_notation": "is in scientific notation: a spreadsheet has cut its digits off",
     "not_a_number": "is not {kind}",
@@ -44,18 +45,21 @@ _SENTENCES = {
     "ambiguous_number": "has a comma that may group thousands or be a decimal sign: set [source] decimal",
     "not_an_integer": "is not a whole number",
     "out_of_range": "is not {limits}",
+    "out_of_range:negative": "is negative: say with min how low it may be, if it may",
     "out_of_range:digits": "has more than 15 digits or 9 decimals, more than the platform can be trusted to keep",
     "out_of_range:year": "is not between the years 1900 and 2100",
     "not_a_boolean": "is not one of the job's words for true and false",
     "not_a_date": "is not a date {format}",
+    "not_a_date:serial": "is not a date {format}; it may be a spreadsheet's day number: format = 'excel'",
     "ambiguous_date": "fits several of the job's formats, as different dates",
     "needs_send_as": "has an offset from UTC: say with send_as in which zone it goes out",
     "nonexistent_time": "is a time that the change to daylight saving skips",
     "ambiguous_time": "is a time that comes twice as daylight saving ends: say with fold which one it is",
+    "not_a_phone:extension": "has an extension, and the platform takes 10 digits",
     "not_a_phone": "is not a phone number of 10 digits",
     "not_a_state": "is not a state or its abbreviation",
     "not_a_zip": "is not a ZIP code of 5 digits or ZIP+4",
-    "not_a_zip:short": "is not a ZIP code of 5 digits: it has lost its leading zeros",
+    "not_a_zip:short": 'has lost its leading zeros: lost_zeros = "restore" puts them back',
     "not_an_email": "is not an email address",
 }
 
@@ -74,8 +78,8 @@ def cell(column: str) -> pl.Expr:
 
 
 def unwrapped(text: pl.Expr) -> pl.Expr:
-    """``="02134"``, a spreadsheet's way to keep a text a text, as 02134."""
-    return trimmed(text.str.replace(r'^="([^"]*)"$', "${1}"))
+    """``="02134"`` and ``'02134``, ways to keep a text a text in a spreadsheet, as 02134."""
+    return trimmed(text.str.replace(r'^="([^"]*)"$|^\'([0-9=+@(-].*)$', "${1}${2}"))
 
 
 class BoundField:

@@ -100,7 +100,8 @@ class Mapper:
         offset = pl.int_range(pl.len(), dtype=pl.UInt32).alias("row")
         work = frame.select(offset, *(cell(name) for name in self._columns))
         cells = [f"{name}.cell" for name in self._columns]
-        wrapped = work.select(pl.col(cells).str.starts_with('="').any()).row(0, named=True)
+        marks = pl.col(cells).str.starts_with('="') | pl.col(cells).str.starts_with("'")
+        wrapped = work.select(marks.any()).row(0, named=True)
         if any(wrapped.values()):  # rare, and its regex would cost as much as the trimming
             work = work.with_columns(unwrapped(pl.col([name for name, found in wrapped.items() if found])))
         work = work.with_columns(pl.col(cells).replace("", None))

@@ -13,6 +13,7 @@ from batchpost.job import FieldSource
 from batchpost.routes import FieldType
 
 NUMBER, INTEGER, MONEY = FieldType.NUMBER, FieldType.INTEGER, FieldType.MONEY
+LOW = Decimal("-1E+20")
 
 
 def convert(
@@ -81,7 +82,7 @@ def convert(
 )
 @pytest.mark.parametrize("kind", [NUMBER, MONEY])
 def test_a_number_keeps_its_digits_or_is_refused(kind: FieldType, text: str, sent: str) -> None:
-    assert convert(kind, text) == [sent]
+    assert convert(kind, text, min=LOW) == [{"1 250": "1250"}.get(text, sent) if kind is MONEY else sent]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_a_number_keeps_its_digits_or_is_refused(kind: FieldType, text: str, sen
 )
 def test_the_jobs_decimal_sign_settles_what_a_comma_is(decimal: str, text: str, sent: str) -> None:
     assert convert(NUMBER, text, decimal=decimal) == [sent]
-    assert convert(MONEY, text, decimal=decimal) == [sent]
+    assert convert(MONEY, text, decimal=decimal, min=LOW) == [sent]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,36 @@ def test_the_jobs_decimal_sign_settles_what_a_comma_is(decimal: str, text: str, 
     ],
 )
 def test_money_may_have_a_currency_and_brackets(text: str, sent: str) -> None:
-    assert convert(MONEY, text) == [sent]
+    assert convert(MONEY, text, min=LOW) == [sent]
+
+
+@pytest.mark.parametrize("text", ["-45", "(45.00)", "$-0.01", "-$45.10"])
+def test_negative_money_is_refused_unless_the_job_allows_it(text: str) -> None:
+    assert convert(MONEY, text) == ["!out_of_range:negative"]
+    assert convert(MONEY, text, min=Decimal(-100)) == convert(MONEY, text, min=LOW)
+    assert convert(MONEY, text, min=Decimal("0.01")) == ["!out_of_range"]
+    assert not convert(NUMBER, "-45")[0].startswith("!")
+
+
+def test_no_money_is_money() -> None:
+    assert convert(MONEY, "0", "-0", "0.00", "$0", "(0)") == ["0", "-0", "0.00", "0", "-0"]
+
+
+@pytest.mark.parametrize(
+    ("decimal", "text", "sent"),
+    [
+        (",", "1 250,00 €", "1250.00"),
+        (",", "1\u00a0250\u00a0000,5", "1250000.5"),
+        (",", "1\u202f250,00\u00a0EUR", "1250.00"),
+        (None, "CHF 1'250.00", "1250.00"),
+        (None, "1\u2019250.00", "1250.00"),
+        (None, "12 50", "!not_a_number"),
+        (None, "1 2500", "!not_a_number"),
+        (None, "1 250,00", "!not_a_number:comma"),
+    ],
+)
+def test_groups_of_money_may_be_divided_by_blanks_and_apostrophes(decimal: str | None, text: str, sent: str) -> None:
+    assert convert(MONEY, text, decimal=decimal) == [sent]
 
 
 @pytest.mark.parametrize("text", ["$5", "(5)", "5 USD"])
@@ -192,7 +222,7 @@ def test_money_that_is_out_of_range_stays_readable_for_the_books() -> None:
 @given(st.decimals(min_value=-999_999, max_value=999_999, allow_nan=False, places=9), st.booleans())
 def test_grouped_or_not_the_exact_value_goes_out(number: Decimal, grouped: bool) -> None:
     text = f"{number:,f}" if grouped else f"{number:f}"
-    (sent,) = convert(MONEY, text)
+    (sent,) = convert(MONEY, text, min=LOW)
     assert Decimal(sent) == number
 
 
@@ -290,8 +320,8 @@ def test_the_mark_of_a_wrong_encoding_is_found_anywhere_in_a_text() -> None:
         ("25551234567", "!not_a_phone"),
         ("+44 20 7946 0958", "!not_a_phone"),
         ("+5551234567", "!not_a_phone"),
-        ("555-123-4567 x12", "!not_a_phone"),
-        ("555-123-4567 ext. 8", "!not_a_phone"),
+        ("555-123-4567 x12", "!not_a_phone:extension"),
+        ("555-123-4567 ext. 8", "!not_a_phone:extension"),
         ("123-4567", "!not_a_phone"),
         ("1555123456.0", "!not_a_phone"),
         ("5551234567.0", "!not_a_phone"),
@@ -335,7 +365,9 @@ def test_every_territory_and_military_mail_code_is_known() -> None:
         ("02134", "02134"),
         ("02134-1234", "02134-1234"),
         ("2134", "!not_a_zip:short"),
+        ("2134-1234", "!not_a_zip:short"),
         ("501", "!not_a_zip:short"),
+        ("50", "!not_a_zip"),
         ("021341234", "!not_a_zip"),
         ("K1A 0B1", "!not_a_zip"),
         ("2.13E+03", "!scientific_notation"),
@@ -343,6 +375,12 @@ def test_every_territory_and_military_mail_code_is_known() -> None:
 )
 def test_a_zip_code_keeps_its_zeros_and_is_never_guessed(text: str, sent: str) -> None:
     assert convert(FieldType.ZIP, text) == [sent]
+
+
+def test_lost_zeros_come_back_only_where_the_job_says_so() -> None:
+    texts = ("2134", "501", "2134-1234", "501-0007", "02134", "50", "021341234")
+    sent = convert(FieldType.ZIP, *texts, lost_zeros="restore")
+    assert sent == ["02134", "00501", "02134-1234", "00501-0007", "02134", "!not_a_zip", "!not_a_zip"]
 
 
 @pytest.mark.parametrize(

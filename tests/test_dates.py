@@ -41,7 +41,7 @@ def read(convert: Callable[[Wanted], Conversion], *texts: str, **source: Any) ->
         ("20240105", "!not_a_date"),
         ("01/05/2024", "!not_a_date"),
         ("2024-01-05 00:00:00", "!not_a_date"),
-        ("45306", "!not_a_date"),
+        ("45306", "!not_a_date:serial"),
         ("0000-00-00", "!not_a_date"),
         ("1899-12-31", "!out_of_range:year"),
         ("2101-01-01", "!out_of_range:year"),
@@ -192,3 +192,35 @@ def test_dates_with_and_without_times_may_share_a_column() -> None:
     formats = ["%m/%d/%Y", "%m/%d/%Y %H:%M"]
     sent = read(datetime, "07/01/2024", "07/01/2024 13:05", format=formats, timezone="America/New_York", send_as="EST")
     assert sent == ["2024-07-01", "2024-07-01 12:05:00"]
+
+
+# -- a spreadsheet's day numbers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "day", "time"),
+    [
+        ("45306", "2024-01-15", "2024-01-15"),
+        ("45306.0", "2024-01-15", "2024-01-15 00:00:00"),
+        ("45306.5", "2024-01-15", "2024-01-15 12:00:00"),
+        ("45306.6875", "2024-01-15", "2024-01-15 16:30:00"),
+        ("45306.9999999", "2024-01-16", "2024-01-16 00:00:00"),
+        ("61", "1900-03-01", "1900-03-01"),
+        ("60", "!not_a_date", "!not_a_date"),
+        ("1", "!not_a_date", "!not_a_date"),
+        ("73416", "!out_of_range:year", "!out_of_range:year"),
+        ("-45306", "!not_a_date", "!not_a_date"),
+        ("4.53E+04", "!not_a_date", "!not_a_date"),
+        ("2024-01-15", "!not_a_date", "!not_a_date"),
+    ],
+)
+def test_a_day_number_is_a_date_where_the_job_says_so(text: str, day: str, time: str) -> None:
+    assert read(date, text, format="excel") == [day]
+    assert read(datetime, text, format="excel") == [time]
+
+
+def test_day_numbers_and_dates_may_be_in_one_column() -> None:
+    texts = ("45306.25", "01/15/2024 06:00", "01/15/2024")
+    source = {**NEW_YORK, "format": ["excel", "%m/%d/%Y %H:%M"]}
+    assert read(datetime, *texts, **source) == ["2024-01-15 06:00:00", "2024-01-15 06:00:00", "!not_a_date"]
+    assert read(datetime, "45306.25", **NEW_YORK) == ["!not_a_date:serial"]

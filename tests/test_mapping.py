@@ -160,12 +160,12 @@ def test_numbers_alone_above_a_lead_are_a_row_without_its_id() -> None:
 # Cells
 
 
-@pytest.mark.parametrize("cell", ['="02134"', ' ="02134" ', '=" 02134\u00a0"'])
-def test_a_spreadsheets_text_formula_is_unwrapped(cell: str) -> None:
+@pytest.mark.parametrize("cell", ['="02134"', ' ="02134" ', '=" 02134\u00a0"', "'02134"])
+def test_a_spreadsheets_way_to_keep_a_text_a_text_is_undone(cell: str) -> None:
     assert one(cell, {}, "zip_code")["sent"] == "02134"
 
 
-@pytest.mark.parametrize("cell", ['="a"&"b"', '="a', '"a"', "=A1", "'00123"])
+@pytest.mark.parametrize("cell", ['="a"&"b"', '="a', '"a"', "=A1", "'t Hooft", "''00123"])
 def test_any_other_formula_or_quote_stays_as_it_is(cell: str) -> None:
     assert one(cell, {})["sent"] == cell
 
@@ -323,7 +323,7 @@ def test_the_first_problem_is_the_reason_and_all_are_told_without_a_word_of_the_
         ("revenue", {"min": 0, "max": 5000}, "-1", "is not at least 0 and at most 5000"),
         ("revenue", {"min": Decimal("0.01")}, "0", "is not at least 0.01"),
         ("conversion_timezone", {}, "UTC", "is not one of PST, EST, CST, MST, AKST, SST, HST, AST"),
-        ("zip_code", {}, "2134", "is not a ZIP code of 5 digits: it has lost its leading zeros"),
+        ("zip_code", {}, "2134", "has lost its leading zeros: lost_zeros = \"restore\" puts them back"),
         ("age", {"as": "integer"}, "young", "is not a whole number"),
         ("revenue", {}, "1.250,00", "is not an amount of money; if its comma is a decimal sign, set [source] decimal"),
     ],
