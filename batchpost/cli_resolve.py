@@ -116,7 +116,7 @@ def _listed(path: Path) -> pl.DataFrame:
     """The lines of a list: ``entry`` and the columns that name rows. Raises UsageError."""
     import polars as pl
 
-    from batchpost.csvfile import unguard_formula, unguarded
+    from batchpost.guards import unguard_formula, unguarded
     from batchpost.resolve import IDS
 
     columns, batches = _table(path)

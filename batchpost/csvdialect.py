@@ -55,6 +55,11 @@ class _Table(NamedTuple):
         return self.records[self.found.row]
 
     @property
+    def titles(self) -> bool:
+        """Whether the header has titles above it."""
+        return any(any(map(str.strip, record.cells)) for record in self.records[: self.found.row])
+
+    @property
     def width(self) -> int:
         """Cells of the header."""
         return len(self.header.cells)
@@ -193,7 +198,9 @@ def _best(tables: list[_Table], file: InputFile) -> _Table:
     dividing = [table for table in tables if table.width > 1]
     tabs = [table for table in dividing if table.grammar.delimiter == b"\t" and _named_tsv(file)]
     even = [table for table in dividing if table.fits]
-    fitting = tabs or [table for table in even if not table.found.doubt] or even or dividing
+    sure = [table for table in even if not table.found.doubt]
+    untitled = [table for table in sure if not table.titles]  # another one takes the header for a title
+    fitting = tabs or untitled or sure or even or dividing
     if len(fitting) > 1:
         likeliest = max(fitting, key=lambda table: table.width)
         found = " or ".join(repr(table.grammar.delimiter.decode()) for table in dividing)

@@ -1,9 +1,9 @@
-"""A CSV file as batches of text, checked record by record before polars parses them; and the guard against formulas."""
+"""A CSV file as batches of text, checked record by record before polars parses them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -13,35 +13,15 @@ from batchpost.charset import Charset, TextStream, find_charset, swapped
 from batchpost.csvdialect import Header, as_mended, read_header
 from batchpost.csvgrammar import Block, Blocks, Grammar, Limits
 from batchpost.errors import InputChanged, InputRefused
+from batchpost.guards import unguard_text, unguarded
 from batchpost.job import Source
 from batchpost.rawfile import RawFile, refuse_foreign
 
-__all__ = ["CsvFile", "guard_formula", "unguard_formula", "unguarded"]
+__all__ = ["CsvFile"]
 
 HEAD_BYTES = 1 << 20  # the header and the records that show the delimiter must be in it
 LINE_END = re.compile(rb"\r\n?|\n")
 LINE_ENDS = {"\n": "LF", "\r\n": "CRLF", "\r": "CR"}
-# Full-width signs count where East Asian text is usual; what is not seen before a sign may be cut off by a reader.
-RUNS = r"'*(?:[\s\p{Cc}\p{Cf}]*[=+\-@＝＋－＠]|[\t\r\n])"  # noqa: RUF001 - meant
-FORMULA = f"^({RUNS})"
-GUARDED = f"^'({RUNS})"
-
-
-def guard_formula(cells: pl.Expr) -> pl.Expr:
-    """Text with one apostrophe before what a spreadsheet would run: a cell that begins with ``= + - @``, blanks aside,
-    or with a tab or line end (OWASP, CSV injection), or with apostrophes and then one of these, so that the guard can
-    be undone exactly."""
-    return cells.str.replace(FORMULA, "'$1")
-
-
-def unguarded(names: Sequence[str]) -> tuple[str, ...]:
-    """The names of columns without the guard that a header's cells have as well."""
-    return tuple(pl.DataFrame({"name": names}).select(unguard_formula(pl.col("name")))["name"])
-
-
-def unguard_formula(cells: pl.Expr) -> pl.Expr:
-    """The text that :func:`guard_formula` was given."""
-    return cells.str.replace(GUARDED, "$1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +124,7 @@ class CsvFile:
         if self._layout.swap and (block.folds or b"\r" in block.text):
             frame = frame.with_columns(pl.all().str.replace_many(["\n", "\r"], ["\r", "\n"]))
         if self.is_to_fix:
-            frame = frame.with_columns(unguard_formula(pl.all()))
+            frame = frame.with_columns(unguard_text(pl.all()))
         return blank_nulls(frame, self._layout.settings.null_values)
 
     def _disagreement(self, block: Block) -> InputRefused:

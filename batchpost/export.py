@@ -8,9 +8,9 @@ from typing import IO
 
 import polars as pl
 
-from batchpost.csvfile import unguard_formula, unguarded
 from batchpost.errors import UsageError
 from batchpost.files import replaced
+from batchpost.guards import unguard_formula, unguarded
 from batchpost.model import Outcome
 from batchpost.outcomes import OUTCOME_COLUMNS
 from batchpost.results import CsvTable, ParquetTable, Table, outcome_schema

@@ -131,7 +131,7 @@ def _write_to_fix(
     rows = 0
     try:
         with replaced(path) as file:
-            table = CsvTable(file, columns)
+            table = CsvTable(file, columns, comes_back=True)
             batches: Iterator[tuple[Batch, pl.DataFrame]] = read_again(plan, readers)
             for frame, (batch, _) in zip(frames, batches, strict=True):
                 mendable = to_fix_rows(frame, batch, run_id)

@@ -5,6 +5,7 @@ Cells that a spreadsheet would run as a formula are guarded in every CSV.
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,8 +18,8 @@ import pyarrow.parquet as pq
 
 from batchpost.batch import Batch
 from batchpost.compare import Correction
-from batchpost.csvfile import guard_formula
 from batchpost.files import replaced
+from batchpost.guards import guard_formula, guard_text
 from batchpost.outcomes import OUTCOME_COLUMNS
 from batchpost.source import Reader
 
@@ -55,12 +56,21 @@ class Table(Protocol):
 class CsvTable:
     """Rows as CSV (RFC 4180, UTF-8), formula-guarded, names of columns too; the header is there even without rows.
 
-    ``numbers`` are columns that hold nothing but our own decimals, where a minus sign is a minus sign.
+    ``numbers`` are columns that hold nothing but our own decimals, where a minus sign is a minus sign. ``comes_back``:
+    the file is for a spreadsheet and is read again, so that it begins with a byte order mark and no cell of it is
+    written otherwise when it is saved there.
     """
 
-    def __init__(self, file: IO[bytes], columns: Sequence[str], numbers: Sequence[str] = ()) -> None:
+    def __init__(
+        self, file: IO[bytes], columns: Sequence[str], numbers: Sequence[str] = (), *, comes_back: bool = False
+    ) -> None:
         self._file = file
-        self._texts = [name for name in columns if name not in numbers]
+        texts = [name for name in columns if name not in numbers]
+        # What links a row to another one is made so that no spreadsheet changes it.
+        kept = [name for name in texts if comes_back and not name.startswith("batchpost_")]
+        self._guards = [guard_text(pl.col(kept)), guard_formula(pl.col([name for name in texts if name not in kept]))]
+        if comes_back:
+            file.write(BOM_UTF8)
         self._columns = list(columns)
         header = pl.DataFrame([[name] for name in columns], schema=[f"{at}" for at in range(len(columns))])
         header.select(guard_formula(pl.all())).write_csv(file, include_header=False)
@@ -70,7 +80,7 @@ class CsvTable:
         cells = pl.col(self._columns).cast(pl.String)
         # A row of one bare empty cell is a blank line, which readers leave out: there the quotes stay.
         text = frame.select(pl.when(cells != "").then(cells) if len(self._columns) > 1 else cells.fill_null(""))
-        text.with_columns(guard_formula(pl.col(self._texts))).write_csv(self._file, include_header=False)
+        text.with_columns(self._guards).write_csv(self._file, include_header=False)
 
     def close(self) -> None:
         """Nothing is left to write."""

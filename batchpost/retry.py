@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from batchpost.address import is_address
 from batchpost.errors import InputRefused, UsageError
 from batchpost.export import outcomes_frame, picked
 from batchpost.files import replaced
@@ -65,7 +66,7 @@ def _wanted(
 
 def _check_input(job: Job, summary: dict[str, Any]) -> None:
     for source in summary["source"]:
-        if not (job.workspace / source["path"]).exists():
+        if not is_address(source["path"]) and not (job.workspace / source["path"]).exists():
             raise InputRefused(source["path"], f"the input of run {summary['run_id']} is not there any more")
 
 
@@ -75,7 +76,7 @@ def _write(path: Path, job: Job, summary: dict[str, Any], wanted: pl.DataFrame) 
     own = [name for name in input_columns(readers) if not name.startswith("batchpost_")]
     written = 0
     with replaced(path) as file:
-        table = CsvTable(file, [*own, *(f"batchpost_{name}" for name in TO_FIX_COLUMNS)])
+        table = CsvTable(file, [*own, *(f"batchpost_{name}" for name in TO_FIX_COLUMNS)], comes_back=True)
         for reader, source in zip(readers, sources, strict=True):
             rows = wanted.filter(pl.col("source") == source["path"]).with_columns(pl.col("row").cast(pl.UInt32))
             for batch in reader.batches():

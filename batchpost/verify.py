@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from batchpost.csvfile import unguard_formula
 from batchpost.export import outcomes_frame
+from batchpost.guards import unguard_formula
 from batchpost.model import Outcome
 from batchpost.results import NO_MEND
 from batchpost.summary import Books, plain

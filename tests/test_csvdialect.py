@@ -174,6 +174,7 @@ def test_a_delimiter_has_its_evidence(head: str, source: dict[str, str], evidenc
 def test_a_german_file_with_decimal_commas_is_divided_by_semicolons() -> None:
     assert header("Lead;Betrag\ntxn_1;12,50\ntxn_2;1,75\n").dialect.delimiter == ";"
     assert header("Lead ID;Payout\n1;1,50\n2;2,50\n").columns == ("Lead ID", "Payout")
+    assert header("Lead ID;Payout;Name\na;1,50;x\nb;2,50;y\nc;3,50;z\n").columns == ("Lead ID", "Payout", "Name")
 
 
 def test_cells_between_apostrophes_are_quoted_by_them_unless_the_job_says_otherwise() -> None:

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchpost.batch import Batch, InputFile
-from batchpost.csvfile import CsvFile, guard_formula, unguard_formula
+from batchpost.csvfile import CsvFile
 from batchpost.csvgrammar import Limits
 from batchpost.errors import InputChanged, InputRefused
 from batchpost.job import Source
@@ -357,35 +357,6 @@ def test_apostrophes_of_other_files_are_left_alone(open_csv: Open) -> None:
     file = open_csv("a,not_batchpost_row\n'=1,batchpost_row\n")
     assert not file.is_to_fix
     assert rows(file) == [("'=1", "batchpost_row")]
-
-
-@pytest.mark.parametrize(
-    ("cell", "guarded"),
-    [
-        ("=1+1", "'=1+1"),
-        ("+49", "'+49"),
-        ("-45", "'-45"),
-        ("@x", "'@x"),
-        ("\tx", "'\tx"),
-        ("\rx", "'\rx"),
-        ("'=1", "''=1"),
-        ("''=1", "'''=1"),
-        ("'tis", "'tis"),
-        ("a=1", "a=1"),
-        ("", ""),
-    ],
-)
-def test_a_cell_that_a_spreadsheet_would_run_is_guarded(cell: str, guarded: str) -> None:
-    assert pl.select(guard_formula(pl.lit(cell))).item() == guarded
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.text(st.sampled_from("'=+-@\t\r\nx 1"), max_size=6)))
-def test_the_guard_comes_off_again_exactly(cells: list[str]) -> None:
-    frame = pl.DataFrame({"a": cells}, schema={"a": pl.String})
-    guarded = frame.select(guard_formula(pl.col("a")))
-    assert not guarded["a"].str.contains(r"^[=+\-@\t\r]").any()
-    assert guarded.select(unguard_formula(pl.col("a"))).equals(frame)
 
 
 # -- lines that end in CR, and other things that are found out ---------------------------------------------------------

@@ -323,7 +323,7 @@ def test_the_first_problem_is_the_reason_and_all_are_told_without_a_word_of_the_
         ("revenue", {"min": 0, "max": 5000}, "-1", "is not at least 0 and at most 5000"),
         ("revenue", {"min": Decimal("0.01")}, "0", "is not at least 0.01"),
         ("conversion_timezone", {}, "UTC", "is not one of PST, EST, CST, MST, AKST, SST, HST, AST"),
-        ("zip_code", {}, "2134", "has lost its leading zeros: lost_zeros = \"restore\" puts them back"),
+        ("zip_code", {}, "2134", 'has lost its leading zeros: lost_zeros = "restore" puts them back'),
         ("age", {"as": "integer"}, "young", "is not a whole number"),
         ("revenue", {}, "1.250,00", "is not an amount of money; if its comma is a decimal sign, set [source] decimal"),
     ],
