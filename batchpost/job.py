@@ -6,7 +6,6 @@ description in the JSON Schema; ``docs/job-files.md`` has every key with an exam
 
 from __future__ import annotations
 
-import ipaddress
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,9 +13,11 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from batchpost.address import is_loopback
 from batchpost.routes import ROUTES, FieldType, Route
 
 __all__ = [
+    "EXCEL",
     "ROUTE_KEYS",
     "Api",
     "ByColumn",
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 Scalar = str | bool | int | float
+EXCEL = "excel"  # in place of a date format: a spreadsheet's day numbers, in its 1900 system
 RouteName = Literal["update-lead", "global-event", "campaign-event"]
 
 _UPDATES = ("update-lead",)
@@ -106,18 +108,15 @@ class Api(Frozen):
     @property
     def is_loopback(self) -> bool:
         """Whether requests stay on this machine: such runs are tests and have a ledger of their own."""
-        host = urlsplit(self.base_url).hostname or ""
-        try:
-            return host == "localhost" or ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(urlsplit(self.base_url).hostname or "")
 
 
 class Source(Frozen):
     """``[source]``: which files, and how their text is to be read where that is not plain from the file itself."""
 
     path: str | list[str]
-    """A file, a folder or a pattern, or several; read against the workspace."""
+    """A file, a folder or a pattern, or several, read against the workspace; an https:// or s3:// address; or a
+    reference to an address (env:NAME)."""
     take: Literal["new", "all"] | None = None
     """new: files not finished before, by content (the default for patterns and folders); all (for one file)."""
     encoding: str | None = None
@@ -128,6 +127,8 @@ class Source(Frozen):
     """The character around cells that hold delimiters; empty: there is none."""
     header_row: Annotated[int, Field(ge=1)] | None = None
     """The line of the header, counted from 1; where it is not given, the first one that is no sep= line."""
+    sheet: Annotated[str, Field(min_length=1)] | None = None
+    """The sheet of a workbook, by its name; where it is not given, the first one that is not hidden."""
     skip_rows: Annotated[int, Field(ge=0)] = 0
     """Lines to leave out before the header, such as a title; the same as header_row = skip_rows + 1."""
     null_values: list[str] = []
@@ -172,13 +173,15 @@ class FieldSource(Frozen):
     max: Annotated[Decimal | None, Field(strict=False)] = None
     """The greatest number allowed."""
     format: str | list[str] | None = None
-    """How dates are written (strftime codes), one format or several; ISO dates need none."""
+    """How dates are written (strftime codes, or "excel" for day numbers), one format or several; ISO needs none."""
     timezone: str | None = None
     """The zone that the column's times are in, such as America/New_York."""
     send_as: str | None = None
     """conversion_date: the platform's zone code to convert to; it goes out as conversion_timezone."""
     fold: Literal["reject", "earliest", "latest"] = "reject"
     """A time in the hour that daylight saving repeats: reject the row, or take the first or the second of the two."""
+    lost_zeros: Literal["reject", "restore"] = "reject"
+    """A ZIP code of three or four digits, as a spreadsheet leaves it: reject the row, or put the zeros back."""
     true: list[str] | None = None
     """The words that mean true; case and outer blanks are ignored."""
     false: list[str] | None = None

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from batchpost.address import is_address
 from batchpost.errors import JobError, Mistake, UsageError
 from batchpost.job import ByColumn, Job
 from batchpost.jobrules import POSTGRESQL, general_findings, postponed, route_findings
 from batchpost.jobshape import shaped
 from batchpost.jobtext import DEFAULTS_FILE, Finding, Written, did_you_mean, read_documents
 from batchpost.jobview import config_fingerprint, fingerprint, job_schema, show_job
+from batchpost.secrets import is_reference
 from batchpost.toml_lines import Place
 from batchpost.whererule import names_in
 
@@ -129,7 +131,8 @@ def _sources(given: Sequence[str], workspace: Path) -> str | list[str]:
     for path in given:
         full = _absolute(path)
         below = full.is_relative_to(workspace)
-        paths.append(path if "://" in path else str(full.relative_to(workspace) if below else full))
+        as_said = is_address(path) or (is_reference(path) and not full.exists())
+        paths.append(path if as_said else str(full.relative_to(workspace) if below else full))
     return paths[0] if len(paths) == 1 else paths
 
 

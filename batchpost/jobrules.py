@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from batchpost.address import address_fault, is_address, shown
 from batchpost.fieldrules import field_findings, near_field
 from batchpost.job import ROUTE_KEYS, ByColumn, Job, Value
 from batchpost.jobtext import Finding, did_you_mean
+from batchpost.kinds import unreadable_ending
 from batchpost.routes import Credential
 from batchpost.secrets import is_reference
 from batchpost.toml_lines import Place
@@ -30,8 +32,6 @@ _POSTPONED = {
     ("delivery", "window"): "start the run when it may send",
     ("delivery", "timezone"): "start the run when it may send",
 }
-_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_EXCEL = re.compile(r"\.(xlsx|xlsm|xlsb|xls)(\.gz|\.zst)?$", re.IGNORECASE)
 _SHARE = re.compile(r"(\d+(?:\.\d+)?) ?%")
 _REFERENCES = "env:NAME, file:PATH or credential:NAME"
 
@@ -132,12 +132,24 @@ def _source(job: Job) -> Iterator[Finding]:
 def _bad_path(path: str) -> tuple[str, str] | None:
     if not path.strip():
         return "is empty", "name a file, a folder or a pattern"
-    if _REMOTE.match(path):
-        return f"is remote, which {_LATER}", "fetch the file first and name the copy"
+    if is_address(path):
+        return _bad_source_address(path)
     if "{date" in path:
         return f"holds {{date}}, which {_LATER}", "name the file with --source, or write a pattern like conv-*.csv"
-    if _EXCEL.search(path):
-        return f"is an Excel file, which {_LATER}", "save it as CSV"
+    if reason := unreadable_ending(path):
+        message, _, hint = reason.partition(": ")
+        return f"cannot be read: {message}", hint
+    return None
+
+
+def _bad_source_address(address: str) -> tuple[str, str] | None:
+    if fault := address_fault(address):
+        return fault
+    if "@" in address.partition("://")[2].partition("/")[0]:
+        return "holds a password, which others could read", 'put the address into a variable and write "env:NAME"'
+    if reason := unreadable_ending(shown(address)):
+        message, _, hint = reason.partition(": ")
+        return f"cannot be read: {message}", hint
     return None
 
 

@@ -7,6 +7,9 @@ import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from batchpost.address import has_secret, is_address, shown
+from batchpost.secrets import is_reference
+
 __all__ = ["aligned", "amount_text", "counted", "moment", "repeated", "short_command", "short_path", "span"]
 
 
@@ -76,8 +79,17 @@ def repeated(command: str, again: Sequence[str], *, sources: Sequence[str] = (),
     if words[:2] != ["batchpost", "run"]:
         return command
     if "--source" not in words:
-        words = [*(instead or words), *(word for path in sources for word in ("--source", os.path.abspath(path)))]  # noqa: PTH100
+        words = [*(instead or words), *(word for path in sources for word in ("--source", _said(path)))]
     return shlex.join([*words, *again])
+
+
+def _said(path: str) -> str:
+    """A ``--source`` as the next command can say it; what may not be shown of an address is left for a person."""
+    if is_reference(path) and not os.path.exists(path):  # noqa: PTH110
+        return path
+    if not is_address(path):
+        return os.path.abspath(path)  # noqa: PTH100 - Path.resolve() follows links
+    return shown(path) + ("?…" if has_secret(path) else "")
 
 
 def _words(command: str) -> list[str]:

@@ -33,7 +33,7 @@ from batchpost.outcomes import ended_frame
 from batchpost.places import Places
 from batchpost.plan import Plan, read_input
 from batchpost.resolutions import Resolutions
-from batchpost.source import InputFile, Reader, find_files, open_input
+from batchpost.source import InputFile, Reader, find_files, names_one_file, open_input
 from batchpost.targets import Targets
 from batchpost.transport import Origin
 
@@ -140,7 +140,7 @@ def prepare(
     are those of an earlier run as they were, so they stand where they stood and never overwrite a newer update.
     """
     origin = Origin.parse(job.api.base_url)
-    identity = Identity(ledger.hash_key, str(origin), is_event=job.spec.is_event)
+    identity = Identity(ledger.hash_key, str(origin), is_event=job.spec.is_event, kind=ledger.hash_kind)
     scope = (config_fingerprint(job), _reading(job), targets.org_id)
     readers = open_readers(job, lambda sha: ledger.finished(identity.content(sha, *scope)))
     plan = read_input(job, readers, identity, spool)
@@ -208,7 +208,8 @@ def _take_up(prepared: Prepared) -> None:
 def _takes_new(job: Job, files: Sequence[InputFile]) -> bool:
     if job.source.take is not None:
         return job.source.take == "new"
-    one_file = isinstance(job.source.path, str) and len(files) == 1 and (job.workspace / job.source.path).is_file()
+    path = job.source.path
+    one_file = isinstance(path, str) and len(files) == 1 and names_one_file(path, job.workspace)
     return not one_file and isinstance(job.source.path, str)
 
 

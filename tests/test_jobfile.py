@@ -22,7 +22,7 @@ org_id = "org_5f1a2b3c"
 timeout = 5
 
 [source]
-path = "conv.xlsx"
+path = "conv.xls"
 
 [fields]
 transacton_id = { column = "Lead ID" }
@@ -219,8 +219,8 @@ def test_source_paths_of_the_command_line_are_read_against_the_current_folder(tm
         ({"base_url": "http://api.pingtree.com"}, "--base-url: must be https"),
         ({"rate": 0.0}, "--rate: must be more than 0"),
         ({"concurrency": 5000}, "--concurrency: must be 1000 or less"),
-        ({"source": ["s3://b/a.csv"]}, "--source: is remote"),
-        ({"source": ["a.csv", "b.xlsx"]}, "--source: is an Excel file"),
+        ({"source": ["gs://b/a.csv"]}, "--source: gs:// addresses are not supported yet"),
+        ({"source": ["a.csv", "b.xls"]}, "--source: cannot be read: .xls files are not supported yet"),
     ],
 )
 def test_a_wrong_option_is_named_as_the_option(tmp_path: Path, options: dict[str, object], text: str) -> None:

@@ -254,7 +254,7 @@ def test_the_keys_of_a_place_are_those_of_its_table() -> None:
 
 def test_a_broken_route_does_not_hide_the_other_mistakes(tmp_path: Path) -> None:
     text = job_text(
-        top='route = "event"', fields='revenue = { column = "A", min = 5, max = 1 }', source='path = "a.xlsx"'
+        top='route = "event"', fields='revenue = { column = "A", min = 5, max = 1 }', source='path = "a.xls"'
     )
     assert [mistake.place for mistake in mistakes_of(tmp_path, text)] == ["route", "source.path", "fields.revenue.min"]
 

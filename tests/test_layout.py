@@ -96,3 +96,11 @@ def test_a_next_command_repeats_what_makes_it_the_same_run(
     command: str, options: dict[str, tuple[str, ...]], expected: str
 ) -> None:
     assert repeated(command, ("--base-url", "u"), **options) == expected
+
+
+def test_a_next_command_names_an_address_without_its_secrets() -> None:
+    told = repeated(
+        "batchpost run job.toml", (), sources=["https://me:hush@example.com/a.csv?sig=hush", "s3://b/a.csv"]
+    )
+    assert told == "batchpost run job.toml --source 'https://example.com/a.csv?…' --source s3://b/a.csv"
+    assert repeated("batchpost run job.toml", (), sources=["env:URL"]) == "batchpost run job.toml --source env:URL"

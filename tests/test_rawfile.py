@@ -145,7 +145,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("head", "message"),
     [
-        (b"PK\x03\x04rest", "Excel workbook.*Save the sheet as CSV"),
+        (b"PK\x03\x04rest", "Excel workbook.*Name it .xlsx"),
         (b"\xd0\xcf\x11\xe0rest", "old Excel"),
         (b"PAR1rest", "a Parquet file.*Name it .parquet"),
         (gzip.compress(b"a", mtime=0), "gzip inside its packing.*unpack it once"),

@@ -13,7 +13,8 @@ import pytest
 from batchpost.csvgrammar import Limits
 from batchpost.errors import InputRefused, NoInput, UsageError
 from batchpost.job import Source
-from batchpost.source import InputFile, Reader, find_files, open_input, unsupported
+from batchpost.source import InputFile, Reader, find_files, names_one_file, open_input, unsupported
+from tests.workbooks import table, workbook_parts, write_package
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -36,6 +37,8 @@ def found(workspace: Path, *paths: str, job: str = "nothing.csv") -> list[str]:
         ("a.csv.gz", "csv", "gzip"),
         ("a.tsv.ZST", "csv", "zstd"),
         ("a.b.parquet", "parquet", ""),
+        ("a.xlsx", "excel", ""),
+        ("a.XLSM", "excel", ""),
     ],
 )
 def test_a_files_name_says_what_it_is(tmp_path: Path, name: str, kind: str, compression: str) -> None:
@@ -51,13 +54,37 @@ def test_any_name_is_that_file(tmp_path: Path, name: str) -> None:
 
 
 def test_a_folder_stands_for_its_tables_by_name(tmp_path: Path) -> None:
-    touch(tmp_path / "in", "b.csv", "a.csv.gz", "c.parquet", "notes.md", "a.csv.part", ".hidden.csv", "sub/d.csv")
-    assert found(tmp_path, "in") == ["in/.hidden.csv", "in/a.csv.gz", "in/b.csv", "in/c.parquet"]
+    touch(tmp_path / "in", "b.csv", "a.csv.gz", "c.parquet", "notes.md", "a.csv.part", "sub/d.csv")
+    touch(tmp_path / "in", ".hidden.csv", "_SUCCESS", "_draft.csv", ".a.csv.crc", "d.xlsx")  # marked as no data
+    assert found(tmp_path, "in") == ["in/a.csv.gz", "in/b.csv", "in/c.parquet", "in/d.xlsx"]
+
+
+@pytest.mark.parametrize("path", ["out", "out/*.parquet", "*/*.parquet", "out/**/*.parquet"])
+def test_the_files_of_a_lake_are_no_table(tmp_path: Path, path: str) -> None:
+    touch(tmp_path, "out/_delta_log/0.json", "out/a.parquet", "out/sub/b.parquet")
+    with pytest.raises(
+        InputRefused, match="out: is a Delta table, whose Parquet files also hold rows that were deleted"
+    ):
+        found(tmp_path, path)
+    assert found(tmp_path, "out/a.parquet") == ["out/a.parquet"]  # a file that a person names is meant
+
+
+def test_folders_that_are_a_column_are_read_by_a_pattern_only(tmp_path: Path) -> None:
+    touch(tmp_path, "out/day=1/a.csv", "out/day=2/a.csv", "out/_SUCCESS")
+    with pytest.raises(InputRefused, match="divided into folders by 'day', which would be lost"):
+        found(tmp_path, "out")
+    assert found(tmp_path, "out/**/*.csv") == ["out/day=1/a.csv", "out/day=2/a.csv"]
+    assert found(tmp_path, "out/*/*") == ["out/day=1/a.csv", "out/day=2/a.csv"]
+
+
+def test_what_spark_leaves_is_passed_over_by_patterns_too(tmp_path: Path) -> None:
+    touch(tmp_path, "out/_SUCCESS", "out/_started_1", "out/part-0.csv", "out/part-0.csv.crc")
+    assert found(tmp_path, "out/*") == ["out/part-0.csv"]
 
 
 def test_a_table_in_a_folder_that_cannot_be_read_yet_is_not_passed_over(tmp_path: Path) -> None:
-    touch(tmp_path / "in", "a.csv", "b.xlsx")
-    with pytest.raises(UsageError, match=r"in/b\.xlsx: .xlsx files are not supported yet"):
+    touch(tmp_path / "in", "a.csv", "b.xls")
+    with pytest.raises(UsageError, match=r"in/b\.xls: .xls files are not supported yet"):
         found(tmp_path, "in")
 
 
@@ -123,9 +150,10 @@ def test_an_unknown_ending_is_refused(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("path", "word"),
     [
-        ("s3://bucket/a.csv", "s3:// addresses"),
-        ("https://example.com/a.csv", "https:// addresses"),
-        ("in/a.XLSX", ".xlsx files"),
+        ("gs://bucket/a.csv", "gs:// addresses"),
+        ("sftp://example.com/a.csv", "sftp:// addresses"),
+        ("s3://bucket/a.xls", ".xls files"),
+        ("in/a.XLSB", ".xlsb files"),
         ("a.parquet.gz", ".parquet.gz files"),
         ("a.jsonl", ".jsonl files"),
         ("conv-{date:%Y%m%d}.csv", "dated paths"),
@@ -137,7 +165,13 @@ def test_what_is_not_supported_yet_is_refused_by_name(tmp_path: Path, path: str,
         found(tmp_path, path)
 
 
-@pytest.mark.parametrize("path", ["a.csv", "in", "in/*.csv", "a.csv.gz", "a.parquet", "xlsx", "a:b.csv"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("a.csv", "in", "in/*.csv", "a.csv.gz", "a.parquet", "xlsx", "a.xlsx", "a:b.csv"),
+        *("s3://bucket/in/", "https://example.com/a.csv?b=c.xls"),
+    ],
+)
 def test_what_may_be_there_is_not_refused_by_its_name(path: str) -> None:
     assert unsupported(path) is None
 
@@ -202,3 +236,26 @@ def test_nested_parquet_columns_are_told_of(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": ["c"], "n": [[1]]}), tmp_path / "c.parquet")
     [reader] = open_input(find_files(Source(path="c.parquet"), tmp_path), Source(path="x"))
     assert (reader.columns, list(reader.unsupported_columns)) == (("a",), ["n"])
+
+
+def test_a_workbook_is_read_beside_others(tmp_path: Path) -> None:
+    write_package(tmp_path / "a.xlsx", workbook_parts(table(("a", "b"), ("x", "y"))))
+    touch(tmp_path, "b.csv")
+    readers = open_input(find_files(Source(path="."), tmp_path), Source(path="."))
+    assert [row for reader in readers for batch in reader.batches() for row in batch.frame.iter_rows()] == [
+        ("x", "y"),
+        ("b.csv", "2"),
+    ]
+    assert [reader.dialect is None for reader in readers] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("path", "one"),
+    [
+        *(("a.csv", True), ("in", False), ("*.csv", False), ("https://example.com/*", True), ("env:URL", True)),
+        *(("s3://bucket/a.csv", True), ("s3://bucket/in/", False), ("s3://bucket/*.csv", False)),
+    ],
+)
+def test_one_file_is_told_from_many(tmp_path: Path, path: str, one: bool) -> None:
+    touch(tmp_path, "a.csv", "in/b.csv")
+    assert names_one_file(path, tmp_path) is one
