@@ -14,6 +14,7 @@ from typing import NoReturn
 import click
 
 from batchpost import __version__
+from batchpost.cli_init import init
 from batchpost.cli_jobs import check, plan, schema
 from batchpost.cli_look import abandon, export, forget, runs, show, stop, verify
 from batchpost.cli_resolve import resolve
@@ -24,7 +25,7 @@ from batchpost.output import Output
 
 __all__ = ["batchpost", "main", "run_command"]
 
-_COMMANDS = (check, plan, run, retry, resolve, runs, show, verify, export, abandon, stop, forget, sandbox, schema)
+_COMMANDS = (init, check, plan, run, retry, resolve, runs, show, verify, export, abandon, stop, forget, sandbox, schema)
 
 
 class _InOrder(click.Group):
@@ -53,6 +54,8 @@ for _command in _COMMANDS:
 def main() -> NoReturn:
     """The program. What it writes is for its user alone, also where a library makes the file."""
     os.umask(0o077)
+    # polars' allocator (jemalloc) gives memory back after half a second, only to ask for it again with the next batch.
+    os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:10000,muzzy_decay_ms:10000")
     sys.exit(run_command(sys.argv[1:]))
 
 

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+from batchpost.address import shown
 from batchpost.job import ROUTE_KEYS, Job
 from batchpost.routes import ROUTES
 
-__all__ = ["config_fingerprint", "fingerprint", "job_schema", "show_job"]
+__all__ = ["config_fingerprint", "fingerprint", "job_schema", "show_job", "toml_key", "toml_value"]
 
 _TABLES = ("api", "source", "fields", "rows", "delivery", "results", "ledger")
 _SECRETS = ("org_id", "token", "tokens")  # references may change between the sittings of a run
@@ -24,10 +25,10 @@ def show_job(job: Job) -> str:
 
     Keys without a default and those that the job's route does not have are left out; of a field, all defaults are.
     """
-    lines = [f"name = {_toml(job.name)}", f"route = {_toml(job.route)}"]
+    lines = [f"name = {toml_value(job.name)}", f"route = {toml_value(job.route)}"]
     for table in _TABLES:
         shown = _fields(job) if table == "fields" else dict(_settings(job, table))
-        lines += ["", f"[{table}]", *(f"{_key(key)} = {_toml(value)}" for key, value in shown.items())]
+        lines += ["", f"[{table}]", *(f"{toml_key(key)} = {toml_value(value)}" for key, value in shown.items())]
     return "\n".join(lines) + "\n"
 
 
@@ -48,7 +49,9 @@ def fingerprint(job: Job) -> str:
     """SHA-256 (hex) of all that must stay as it is while a run is continued: not ``[delivery]``, ``[results]``,
     secrets and their references, nor where the job file is."""
     values = job.model_dump(mode="json", exclude={"path", "workspace", "delivery", "results"})
-    return _digest({**values, "api": _identity(job, without=_SECRETS)})
+    given = job.source.path  # an address is signed anew each time
+    path = shown(given) if isinstance(given, str) else [shown(one) for one in given]
+    return _digest({**values, "source": {**values["source"], "path": path}, "api": _identity(job, without=_SECRETS)})
 
 
 def config_fingerprint(job: Job) -> str:
@@ -84,11 +87,13 @@ def _plain(value: Any) -> Any:
     return {key: inner for key, inner in value.items() if inner is not None} if isinstance(value, dict) else value
 
 
-def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml(key)
+def toml_key(key: str) -> str:
+    """A key as TOML has it, in quotes where it needs them."""
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml_value(key)
 
 
-def _toml(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """A value as TOML has it, on one line; a dict as an inline table."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -98,9 +103,14 @@ def _toml(value: Any) -> str:
             # A TOML number is read as a float; where that would lose digits, a text keeps them.
             return f"{value:f}" if Decimal(str(float(value))) == value else f'"{value:f}"'
         case dict():  # an inline table
-            inner = ", ".join(f"{_key(key)} = {_toml(item)}" for key, item in value.items())
+            inner = ", ".join(f"{toml_key(key)} = {toml_value(item)}" for key, item in value.items())
             return f"{{ {inner} }}" if inner else "{}"
         case list():
-            return f"[{', '.join(map(_toml, value))}]"
-        case _:  # a JSON text is a TOML text, but for DEL, which TOML wants escaped
-            return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+            return f"[{', '.join(map(toml_value, value))}]"
+        case _:  # a JSON text is a TOML text, but for DEL, which TOML wants escaped; what is not seen is escaped, too
+            text = json.dumps(str(value), ensure_ascii=False)
+            return "".join(character if character.isprintable() else _escaped(character) for character in text)
+
+
+def _escaped(character: str) -> str:
+    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}"

@@ -16,7 +16,7 @@ from batchpost.jobfile import load_job
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"(?ms)^```(\w*)\n(.*?)^```$")
-NOT_THERE = {"init", "status", "report"}
+NOT_THERE = {"status", "report"}
 
 
 def blocks(path: Path, *languages: str) -> list[str]:
