@@ -52,6 +52,7 @@ crash: $(VENV)/.dev  ## kill real runs of 20,000 rows against the sandbox (KILLS
 	@$(BIN)/python -m tests.crash --kills $(KILLS)
 
 bench: $(VENV)/.dev  ## measure; see docs/benchmarks.md
+	$(BIN)/python bench/plan.py
 	$(BIN)/python bench/post.py
 
 lock: $(VENV)/.dev  ## bring the lock files in step with pyproject.toml (add LOCK_FLAGS=--upgrade for newer versions)

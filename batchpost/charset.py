@@ -100,6 +100,10 @@ class TextStream:
         self._check(text)
         return text
 
+    def refuse_cut(self) -> None:
+        """Raise InputRefused where what was read so far, as the whole file, ends in the middle of a character."""
+        self._decode(b"")
+
     def _decode(self, chunk: bytes) -> bytes:
         is_utf8 = self._charset.encoding == "utf-8"
         if is_utf8:

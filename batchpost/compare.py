@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from batchpost.ahead import ahead
 from batchpost.fates import SEND
 from batchpost.job import Job
 from batchpost.ledger import Delivered, LastUpdate, Ledger
@@ -54,7 +55,7 @@ def compare(
     _same_rows(plan, ledger, contents, decisions.taken_back() if job.spec.is_event else set())
     corrections: list[Correction] = []
     goes_out: set[bytes] = set()
-    for frame in () if ledger.blank else _chunks(plan.operations(), chunk):
+    for frame in () if ledger.blank else _chunks(ahead(plan.operations()), chunk):
         keys = frame["key"].to_list()
         decided = decisions.about(keys)
         doubts = ledger.doubts(keys)

@@ -141,7 +141,10 @@ def _layout(file: InputFile, settings: Source) -> _Layout:
     settings = mended or settings
     charset = mark if mended else find_charset(head, settings.encoding, file.name)
     with RawFile(file) as raw:
-        text = _stream(raw, charset, file, bool(mended), swap=False).read(HEAD_BYTES)
+        stream = _stream(raw, charset, file, bool(mended), swap=False)
+        text = stream.read(HEAD_BYTES)
+        if len(head) < HEAD_BYTES:
+            stream.refuse_cut()
     if swap := _ends_in_cr(text):
         text = swapped(text)
     if text and len(head) < HEAD_BYTES and not text.endswith(b"\n"):

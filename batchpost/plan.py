@@ -19,7 +19,7 @@ from batchpost.batch import Batch, Fingerprint
 from batchpost.duplicates import Keys
 from batchpost.errors import InputRefused
 from batchpost.fates import SEND, Fates
-from batchpost.files import replaced
+from batchpost.files import replaced, synced
 from batchpost.identity import Identity
 from batchpost.job import Job
 from batchpost.links import Link, links_of
@@ -73,7 +73,9 @@ class Plan:
         return self.fates.codes.count(SEND)
 
     def save(self, folder: Path) -> None:
-        """Keep beside the spool what :meth:`load` needs to tell every row's outcome without the input."""
+        """Keep, durably, the spool and what :meth:`load` needs beside it to tell every row's outcome without the input:
+        after a power loss a run that is given up gets its results from it."""
+        synced(self.spool)
         sums = {"fates.bin": crc32(self.fates.codes), "plan.arrow": _checksum(self.spool)}
         facts = {"table": self.fates.table, "files": [asdict(file) for file in self.files], "crc32": sums}
         for name, content in (("plan.json", json.dumps(facts).encode()), ("fates.bin", bytes(self.fates.codes))):

@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from batchpost.ahead import ahead
 from batchpost.feed import rows_to_send
 from batchpost.fold import fold_run
 from batchpost.job import Job
@@ -75,7 +76,7 @@ def samples_of(prepared: Prepared, most: int) -> list[Sample]:
 def books_of(prepared: Prepared) -> Books:
     """Rows, reasons and money by outcome as the plan stands."""
     books, first, fates = Books(), 0, prepared.plan.fates
-    for record in read_spool(prepared.plan.spool):
+    for record in ahead(read_spool(prepared.plan.spool)):
         money = [name for name in record.columns if name.startswith("money_")]
         decided = fates.series(first, record.height).with_columns(
             pl.col("outcome").fill_null(TO_SEND), pl.col("reason").fill_null("")

@@ -16,7 +16,7 @@ __all__ = ["RawFile", "refuse_foreign", "refuse_irregular"]
 
 # What a file's first bytes say it is, whatever its name says. Page of magic numbers: each format's own specification.
 FOREIGN = (
-    (b"PK\x03\x04", "a ZIP archive or an Excel workbook", "Save the sheet as CSV UTF-8, or unpack the archive"),
+    (b"PK\x03\x04", "a ZIP archive or an Excel workbook", "Name it .xlsx if it is a workbook, or unpack the archive"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "Save the sheet as CSV UTF-8"),
     (b"PAR1", "a Parquet file", "Name it .parquet"),
     (b"PARE", "an encrypted Parquet file", "Decrypt it first"),

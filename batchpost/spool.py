@@ -58,7 +58,6 @@ class SpoolWriter:
             if self._writer is not None:
                 self._writer.close()
             self._file.flush()
-            os.fsync(self._file.fileno())  # after a power loss a run that is given up gets its results from it
 
     def write(self, frame: pl.DataFrame) -> None:
         """Append the rows of one batch of the input; the frame has the spool's columns in any order."""
