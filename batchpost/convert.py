@@ -52,6 +52,7 @@ _YES, _NO = ("true", "yes", "y", "1"), ("false", "no", "n", "0")
 # an id in hex; with a sign or a decimal point it is a number that lost its digits.
 _IDENTIFIERS = {"transaction_id", "event_id", "pid", "clid", "external_clickid", CAMPAIGN}
 _SCIENTIFIC = r"^[+-]?[0-9]+(?:[.,][0-9]+[eE][+-]?|[eE][+-])[0-9]+$"
+_AS_NUMBER = r"^[0-9]+\.0+$|^(?i:nan|[+-]?inf(?:inity)?)$"  # what programs write that took ids for numbers
 _EXCEL_ERROR = r"^#(?:N/A|REF!|VALUE!|DIV/0!|NAME\?|NULL!|NUM!)$"
 _CONTROL = r"[\p{Cc}&&[^\t\r\n]]"
 _UNSEEN = r"[\p{Cf}\x{2028}\x{2029}]"
@@ -151,10 +152,11 @@ def _text(wanted: Wanted) -> Conversion:
     text = wanted.part("text")
     named = wanted.name in _IDENTIFIERS
     control = r"\p{Cc}" if named else _CONTROL
-    patterns = [control, r"\x{FFFD}", f"(?i:{_EXCEL_ERROR})", *([_SCIENTIFIC, _UNSEEN] if named else [])]
+    patterns = [control, r"\x{FFFD}", f"(?i:{_EXCEL_ERROR})", *([_SCIENTIFIC, _UNSEEN, _AS_NUMBER] if named else [])]
     why = first_reason(
         (text.str.contains(control), "forbidden_character"),
         (text.str.contains(_UNSEEN), "forbidden_character:invisible"),
+        (text.str.contains(_AS_NUMBER), "id_as_number"),
         otherwise="scientific_notation",
     )
     typed = pl.when(~text.str.contains("|".join(patterns))).then(text)

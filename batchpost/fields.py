@@ -39,6 +39,7 @@ _SENTENCES = {
     "replacement_character": "has the mark of text that was read in a wrong encoding (U+FFFD)",
     "forbidden_character:invisible": "has a character in it that is not seen (a zero-width blank or the like)",
     "forbidden_character": "has a control character or a line break that does not belong there",
+    "id_as_number": "is a number where an id should be (12345.0, NaN): a program has taken the ids for numbers",
     "scientific_notation": "is in scientific notation: a spreadsheet has cut its digits off",
     "not_a_number": "is not {kind}",
     "not_a_number:comma": "is not {kind}; if its comma is a decimal sign, set [source] decimal",

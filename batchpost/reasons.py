@@ -47,6 +47,7 @@ REASONS = {
     "excel_error": "a spreadsheet's error in place of a value",
     "replacement_character": "text that was read in a wrong encoding once",
     "forbidden_character": "a control character or line break in a value",
+    "id_as_number": "a number in place of an id (12345.0)",
     "scientific_notation": "a spreadsheet has cut off an id's digits (1.02E+17)",
     "not_a_number": "not a number",
     "ambiguous_number": "a comma that may group thousands or be a decimal sign",

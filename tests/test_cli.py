@@ -116,7 +116,12 @@ def test_check_names_every_mistake_of_every_job_at_once(sales: Workspace) -> Non
 def test_check_looks_at_secrets_and_columns_unless_told_to_stay_offline(
     sales: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert call("check", "job.toml").out == "job.toml: no mistakes\n"
+    found = call("check", "job.toml").out.splitlines()
+    assert found[0] == "job.toml: no mistakes"
+    assert found[2].split() == [
+        *("delimiter", "=", '","'),
+        *["it", "divides", "the", "header", "and", "the", "5", "records", "below", "it", "into", "3", "cells"],
+    ]
     write_csv(sales.folder / "in.csv", {"Lead": ["a"], "Pay out": ["1"], "Email": [""]})
     monkeypatch.delenv("ORG")
 

@@ -290,6 +290,22 @@ def test_an_id_that_a_spreadsheet_rounded_is_refused(name: str, text: str) -> No
     assert convert(FieldType.TEXT, text, name=name) == ["!scientific_notation"]
 
 
+@pytest.mark.parametrize("text", ["12345.0", "12345.000", "NaN", "nan", "inf", "-Infinity"])
+def test_an_id_that_a_program_took_for_a_number_is_refused(text: str) -> None:
+    assert convert(FieldType.TEXT, text, name="transaction_id") == ["!id_as_number"]
+    assert convert(FieldType.TEXT, text) == [text]
+
+
+@pytest.mark.parametrize("text", ["12345", "12345.5", "1.0.0", "Nan Goldin"])
+def test_an_id_may_look_somewhat_like_a_number(text: str) -> None:
+    assert convert(FieldType.TEXT, text, name="transaction_id") == [text]
+
+
+@pytest.mark.parametrize("text", ["txn_\u200b1", "\ufefftxn", "txn\u00ad1", "a\u202eb"])
+def test_an_id_has_nothing_in_it_that_is_not_seen(text: str) -> None:
+    assert convert(FieldType.TEXT, text, name="transaction_id") == ["!forbidden_character:invisible"]
+
+
 @pytest.mark.parametrize("text", ["12e5", "4e10", "txn_1.02E+17", "E+17", "a/../b?c#d e", "ümlaut"])
 def test_an_id_that_only_resembles_a_rounded_number_goes_out(text: str) -> None:
     assert convert(FieldType.TEXT, text, name="transaction_id") == [text]

@@ -142,7 +142,13 @@ MUTATIONS = (
         "about, before = decided.get(key, ()), None",
         seed=1,
     ),
-    Mutation("send again what is in doubt", "compare", "    if not doubts:\n", "    if doubts:\n", seed=3),
+    Mutation(
+        "send again what is in doubt",
+        "compare",
+        "if fires_again and (same or job.spec.is_event):",
+        "if fires_again and same and not job.spec.is_event:",
+        seed=3,
+    ),
     Mutation(
         "overwrite a newer update",
         "compare",
