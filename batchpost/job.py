@@ -197,6 +197,8 @@ class Rows(Frozen):
 
     where: str | None = None
     """An SQL condition over API fields (typed) and columns (text); other rows are skipped."""
+    totals: Literal["skip", "reject"] = "skip"
+    """A row of totals under the data: skip it, or take it for a row like any other, which lacks a lead."""
     key: list[str] = []
     """Events: columns that make two events of one lead different, such as an order number."""
     skip_unchanged: bool = True

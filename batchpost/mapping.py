@@ -113,6 +113,8 @@ class Mapper:
         if not candidates.any():
             return []
         kinds = blank_and_totals(frame, candidates, last=last)
+        if self._job.rows.totals == "reject":
+            kinds = kinds.filter(pl.col("reason") != "totals_row")
         said = pl.col("reason").replace_strict(_ROWS, return_dtype=pl.String)
         return [_outcome(kinds.with_columns(said.alias("detail")), Outcome.SKIPPED)]
 

@@ -100,13 +100,19 @@ class Plan:
 
     def operations(self, code: int = SEND) -> Iterator[pl.DataFrame]:
         """The rows of a fate, as frames of what :class:`Operation` has, in order; by default those still to be sent."""
+        for record in self.records(code):
+            yield record.select(_OPERATION).filter(pl.col("key").is_not_null())
+
+    def records(self, code: int) -> Iterator[pl.DataFrame]:
+        """What the spool has of the rows of a fate, in order."""
+        if code not in self.fates.codes:
+            return
         first = 0
         for record in read_spool(self.spool):
             fates = self.fates.codes[first : first + record.height]
             first += record.height
             if code in fates:
-                wanted = pl.Series(fates, dtype=pl.UInt8) == code
-                yield record.select(_OPERATION).filter(wanted & record["key"].is_not_null())
+                yield record.filter(pl.Series(fates, dtype=pl.UInt8) == code)
 
 
 def read_input(job: Job, readers: Sequence[Reader], identity: Identity, spool: Path) -> Plan:

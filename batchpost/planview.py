@@ -38,7 +38,8 @@ class FileView:
 class PlanView:
     """All that is printed. ``reasons`` are (outcome, reason, rows); ``limit`` is math.inf without one; ``in_doubt``
     rows go out again although an attempt of them may have arrived, which is harmless for them; ``waits`` are the runs
-    that left operations of this input without a known end, each with how many."""
+    that left operations of this input without a known end, each with how many; ``totals`` the file, row and line of
+    the first rows that were taken for totals."""
 
     job: str
     route: str
@@ -56,6 +57,7 @@ class PlanView:
     abandons: list[str] = field(default_factory=list)
     under_way: dict[str, Any] | None = None
     waits: dict[str, int] = field(default_factory=dict)
+    totals: list[tuple[str, int, int | None]] = field(default_factory=list)
 
     @property
     def to_send(self) -> int:
@@ -99,6 +101,7 @@ def view_of(preview: Preview, limit: float = math.inf) -> PlanView:
         settled=prepared.ended.height,
         abandons=[record.run_id for record in prepared.abandoned],
         under_way=preview.under_way,
+        totals=preview.totals,
         waits=Resolutions(prepared.ledger).raised_by({key for _, key, _ in waiting_rows(plan, job)}),
     )
 
@@ -109,7 +112,7 @@ def plan_text(view: PlanView) -> str:
     parts = [
         [f"{view.job}: {view.route} to {view.origin}{test}", *_files(view)],
         _books(view.books),
-        _reasons(view),
+        [*_reasons(view), *_totals(view)],
         [*_runs(view), *_sending(view)],
         _samples(view),
     ]
@@ -140,6 +143,7 @@ def plan_json(view: PlanView) -> dict[str, Any]:
         "abandons": view.abandons,
         "under_way": view.under_way is not None,
         "waits": view.waits,
+        "totals": [{"path": path, "row": row, "line": line} for path, row, line in view.totals],
         "samples": [sample.as_dict() for sample in view.samples],
     }
 
@@ -184,6 +188,12 @@ def _reasons(view: PlanView) -> list[str]:
         (f"{count:,}", outcome.replace("_", " "), reason, meaning(reason)) for outcome, reason, count in view.reasons
     ]
     return aligned(rows, right=(0,))
+
+
+def _totals(view: PlanView) -> Iterator[str]:
+    for name, row, line in view.totals:
+        place = f"line {line:,}" if line else f"row {row:,}"
+        yield f'{name}, {place}: taken for a row of totals ([rows] totals = "reject" would not)'
 
 
 def _runs(view: PlanView) -> Iterator[str]:

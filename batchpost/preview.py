@@ -21,6 +21,7 @@ from batchpost.journal import sitting_files
 from batchpost.ledger import Ledger, RunRecord
 from batchpost.locks import holder, is_held
 from batchpost.masking import Sample, masked_sample
+from batchpost.model import Outcome
 from batchpost.places import Places, open_ledger, places, summaries
 from batchpost.prepare import Prepared, prepare
 from batchpost.spool import read_spool
@@ -36,13 +37,15 @@ _SAMPLES = 3
 @dataclass(frozen=True, slots=True)
 class Preview:
     """What ``plan`` found. ``books`` count rows that go out under ``to_send``; ``counts`` rows by outcome and reason;
-    ``under_way`` the process that runs this job right now."""
+    ``under_way`` the process that runs this job right now; ``totals`` the file, the row and the line (None for Parquet)
+    of the first rows that were taken for totals."""
 
     prepared: Prepared
     books: Books
     counts: dict[tuple[str, str], int]
     samples: list[Sample]
     under_way: dict[str, Any] | None
+    totals: list[tuple[str, int, int | None]]
 
 
 @contextmanager
@@ -64,6 +67,7 @@ def preview(job: Job, environ: Mapping[str, str]) -> Iterator[Preview]:
             {key if key != ("", "") else (TO_SEND, ""): count for key, count in prepared.plan.fates.counts().items()},
             samples_of(prepared, _SAMPLES),
             (holder(at.locks, name) or {}) if is_held(at.locks, name) else None,
+            list(islice(_totals(prepared), _SAMPLES)),
         )
 
 
@@ -71,6 +75,13 @@ def samples_of(prepared: Prepared, most: int) -> list[Sample]:
     """The first requests that go out, masked. Raises InputChanged."""
     rows = rows_to_send(prepared.plan, prepared.readers, prepared.job, target=prepared.targets)
     return [masked_sample(row, prepared.job.spec) for row in islice(rows, most)]
+
+
+def _totals(prepared: Prepared) -> Iterator[tuple[str, int, int | None]]:
+    code = prepared.plan.fates.code(Outcome.SKIPPED, "totals_row")
+    for record in prepared.plan.records(code):
+        for file, row, line in record.select("file", "file_row", "line").iter_rows():
+            yield prepared.readers[file].file.name, row, line
 
 
 def books_of(prepared: Prepared) -> Books:

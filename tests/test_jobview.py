@@ -84,7 +84,7 @@ def test_a_job_shown_is_the_same_job_again(tmp_path: Path, text: str) -> None:
 def test_a_job_is_shown_with_its_defaults_and_secrets_as_references(tmp_path: Path) -> None:
     shown = tomllib.loads(show_job(load(tmp_path, job_text())))
     assert (shown["delivery"]["rate"], shown["delivery"]["max_failures"]) == (10, "5%")
-    assert shown["rows"] == {"key": [], "foreign_duplicates": "reject"}
+    assert shown["rows"] == {"totals": "skip", "key": [], "foreign_duplicates": "reject"}
     assert shown["api"] == {"base_url": "https://api.pingtree.com", "org_id": "env:ORG", "server_dedupe": []}
 
 

@@ -157,6 +157,12 @@ def test_numbers_alone_above_a_lead_are_a_row_without_its_id() -> None:
     assert verdicts(mapped(columns, SALE, last=True)) == ["sent", "missing_required"]
 
 
+def test_a_total_is_a_row_like_any_other_where_the_job_says_so() -> None:
+    columns = {"Lead": ["t1", ""], "Status": ["x", ""], "Payout": ["5", "5"]}
+    assert verdicts(mapped(columns, SALE, last=True)) == ["sent", "totals_row"]
+    assert verdicts(mapped(columns, SALE, last=True, rows={"totals": "reject"})) == ["sent", "missing_required"]
+
+
 # Cells
 
 

@@ -95,6 +95,10 @@ POST /api/event/global/***
         ({"under_way": {"pid": 7}}, "This job is running right now (process 7); the counts are of this moment."),
         ({"under_way": {}}, "This job is running right now; the counts are of this moment."),
         ({"books": Books()}, "Nothing is left to send."),
+        (
+            {"totals": [("in.csv", 1_002, 1_003)]},
+            'in.csv, line 1,003: taken for a row of totals ([rows] totals = "reject" would not)',
+        ),
     ],
 )
 def test_a_plan_says_what_else_a_run_would_meet(changes: dict[str, Any], line: str) -> None:
@@ -249,3 +253,14 @@ def test_rows_that_wait_for_a_decision_name_the_run_to_settle() -> None:
     view = replace(VIEW, waits={"r7": 2})
     assert "2 wait until somebody says what became of them in an earlier run: batchpost resolve r7" in plan_text(view)
     assert plan_json(view)["waits"] == {"r7": 2}
+
+
+def test_rows_that_were_taken_for_totals_are_told_by_their_line(workspace: Workspace) -> None:
+    table = sale_rows(2)
+    write_csv(
+        workspace.folder / "in.csv",
+        {name: [*cells, "Total" if name == "Lead" else "5"] for name, cells in table.items()},
+    )
+    assert view(workspace).totals == [("in.csv", 3, 4)]
+    workspace.sales(rows='totals = "reject"')
+    assert view(workspace).totals == []
