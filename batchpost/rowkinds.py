@@ -9,7 +9,8 @@ from batchpost.fields import trimmed
 
 __all__ = ["blank_and_totals", "nameless"]
 
-_SAYS_TOTAL = r"^(?i:(?:grand |sub-?)?totals?|sums?)[ \x{A0}]*:?$"
+_TOTALS = r"(?:grand |sub-?)?totals?|sums?|(?:gesamt|zwischen)?summe|(?:ins)?gesamt|somme|suma|totale|totaal"
+_SAYS_TOTAL = rf"^(?i:{_TOTALS})[ \x{{A0}}]*:?$"
 
 
 def nameless(transaction_id: pl.Expr) -> pl.Expr:
