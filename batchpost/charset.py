@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from batchpost.errors import InputChanged, InputRefused, UsageError
+from batchpost.likeliest import likeliest_encoding
 from batchpost.rawfile import RawFile
 
 __all__ = ["Charset", "TextStream", "find_charset", "swapped"]
@@ -20,10 +21,11 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 
-# What exports come in that are not Unicode, the commonest first.
-_USUAL = ["cp1252", "mac_roman", "cp850", "cp1250", "cp1251", "cp932", "gb18030", "big5", "euc_kr"]
-_SAMPLE = 1 << 16
+_SAMPLE = 1_000  # lines
 _BEYOND_ASCII = re.compile(rb"[^\x00-\x7f]")
+_HALVES = re.compile(rb"\xed[\xa0-\xbf]")  # a surrogate, as old Java and MySQL write what is beyond U+FFFF
+_ASCII = bytes(range(128))
+_PROOF = 6  # bytes beyond ASCII that are UTF-8: hardly by chance
 _SWAP = bytes.maketrans(b"\r\n", b"\n\r")
 
 
@@ -64,6 +66,10 @@ def _codec(stated: str) -> str:
         raise UsageError(message) from error
 
 
+def _beyond_ascii(text: bytes) -> int:
+    return len(text.translate(None, _ASCII))
+
+
 def swapped(text: bytes) -> bytes:
     """A text (UTF-8) with LF for CR and CR for LF."""
     return text.translate(_SWAP)
@@ -82,6 +88,7 @@ class TextStream:
         self._decoder = codecs.getincrementaldecoder(charset.encoding)("strict")
         self._utf8 = _Utf8() if not charset.mark and not charset.encoding.startswith("utf") else None
         self._line = 1
+        self._beyond = 0  # bytes beyond ASCII so far
         self._tail = b""
         if raw.read(len(charset.mark)) != charset.mark:
             raise InputChanged(f"{name}: it was rewritten while it was being read")
@@ -117,6 +124,8 @@ class TextStream:
             raise self._undecodable(error, chunk) from error
         if not is_utf8:
             self._refuse_nul(text)
+        if self._beyond < _PROOF:
+            self._beyond += _beyond_ascii(text)
         return text
 
     def _undecodable(self, error: UnicodeError, chunk: bytes) -> InputRefused:
@@ -124,15 +133,31 @@ class TextStream:
         line = self._line + before.decode(self._charset.encoding, "replace").count("\n")
         if not chunk:
             return InputRefused(self._name, "ends in the middle of a character", line=line, hint="Is it cut off?")
-        message = f"the text is not {self._charset.encoding}"
-        hint = 'Save it as UTF-8, or name what it is: [source] encoding = "…"'
+        more, hint = "", 'Save it as UTF-8, or name what it is: [source] encoding = "…"'
         if not self._may_state:
             hint = 'Save it as "CSV UTF-8"'
-        elif isinstance(error, UnicodeDecodeError) and (likely := _likeliest(error.object)):
-            byte = error.object[error.start : error.start + 1]
-            message += f": the byte 0x{byte[0]:02X} would be {_shown(byte, likely)} in {likely}"
-            hint = f'If that is right, set [source] encoding = "{likely}"; or save the file as UTF-8'
-        return InputRefused(self._name, message, line=line, hint=hint)
+        elif isinstance(error, UnicodeDecodeError):
+            more, hint = self._reason(error, before) or (more, hint)
+        return InputRefused(self._name, f"the text is not {self._charset.encoding}{more}", line=line, hint=hint)
+
+    def _reason(self, error: UnicodeDecodeError, before: bytes) -> tuple[str, str] | None:
+        """What the text may be instead, and the mend; None where that cannot be told."""
+        if self._charset.encoding == "utf-8":
+            if _HALVES.match(error.object, error.start):
+                return ": it has a character in two halves (CESU-8)", "Export it anew as UTF-8"
+            if self._beyond + _beyond_ascii(before) >= _PROOF:
+                hint = "Mend this line, or export the file again: another encoding would spoil the other lines"
+                return ", although what is above it is", hint
+        if self._charset.encoding.startswith(("utf-16", "utf-32")):
+            return "", "It is damaged, or has half a character in it: export it anew"
+        likely = _likeliest(error.object)
+        if not likely:
+            return None
+        found = error.object[error.start : error.start + 4]
+        return (
+            f": the byte 0x{found[0]:02X} would be {_shown(found, likely)} in {likely}",
+            f'If that is right, set [source] encoding = "{likely}"; or save the file as UTF-8',
+        )
 
     def _check(self, text: bytes) -> None:
         self._line += text.count(b"\n")
@@ -183,16 +208,10 @@ class _Utf8:
 
 
 def _likeliest(chunk: bytes) -> str:
-    """The encoding that a text which is not UTF-8 is most likely in; empty where none is."""
-    from charset_normalizer import from_bytes
-
-    lines = [line for line in chunk.splitlines() if not line.isascii()]
-    sample = b"\n".join(lines)[:_SAMPLE]
-    found = from_bytes(sample, cp_isolation=_USUAL).best()
-    if found is None:
-        return ""
-    # Encodings that differ only in what the sample does not have: the one that Windows writes is the commonest.
-    return next((usual for usual in _USUAL if _decoded(sample, usual) == str(found)), found.encoding)
+    """The encoding that a text which is not UTF-8 is most likely in, by its whole lines; empty where none is."""
+    lines = chunk.splitlines()
+    beyond = [line for line in (lines[:-1] if len(lines) > 2 else lines) if not line.isascii()]
+    return likeliest_encoding(b"\n".join(beyond[:_SAMPLE] or lines[-1:]))
 
 
 def _decoded(text: bytes, encoding: str) -> str | None:
@@ -202,6 +221,10 @@ def _decoded(text: bytes, encoding: str) -> str | None:
         return None
 
 
-def _shown(byte: bytes, encoding: str) -> str:
-    character = _decoded(byte, encoding)
-    return f"“{character}”" if character and character.isprintable() else "part of a character"
+def _shown(found: bytes, encoding: str) -> str:
+    """The character that the first of the bytes is, or that it begins."""
+    for count in range(1, len(found) + 1):
+        character = _decoded(found[:count], encoding)
+        if character and character.isprintable():
+            return f"“{character}”" if count == 1 else f"the beginning of “{character}”"
+    return "part of a character"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ MENDED = "batchpost_row"  # the column by which a to_fix.csv is known
 CANDIDATES = (b",", b";", b"\t", b"|")
 UNUSUAL = (b"~", b"^", b"\x01", b"\x1f")  # delimiters that are asked about where they divide a table
 SEP_LINE = re.compile(rb'"?sep=([^\r\n"])"?[ ,;|\t]*\r?\n', re.IGNORECASE)  # Excel's own note of the delimiter
+UNSOUND = "it has cells, and quotes that are not right"
 NAMES = {"\t": "a tab", " ": "a blank", "\x01": "the character 0x01", "\x1f": "the character 0x1F"}
 
 
@@ -40,6 +42,7 @@ class _Record(NamedTuple):
     at: int
     line: int
     cells: list[str]
+    is_faulty: bool = False
 
 
 class _Table(NamedTuple):
@@ -99,6 +102,8 @@ def read_header(head: bytes, file: InputFile, charset: Charset, settings: Source
     start, line, noted = _start(head, file, settings)
     table, chosen = _table(head, start, line, noted, file, settings)
     grammar, at = table.grammar, table.header.at
+    if table.found.doubt == UNSOUND:
+        _refuse_doubt(table, file)
     # What is above a header that is in doubt may just be one that is unsound.
     found = grammar.scan(head, table.records[0].at if table.found.doubt else at)
     if found.end < 0:
@@ -124,7 +129,8 @@ def _start(head: bytes, file: InputFile, settings: Source) -> tuple[int, int, by
     for before in range(1, line):
         start = head.find(b"\n", start) + 1
         if not start or start == len(head):
-            raise InputRefused(file.name, f"the header should be on line {line}, after the end", line=before)
+            hint = "Say where it is: [source] header_row or skip_rows"
+            raise InputRefused(file.name, f"the header should be on line {line}, after the end", line=before, hint=hint)
     return start, line, sep[1] if sep else b""
 
 
@@ -139,7 +145,7 @@ def _table(
         if delimiter == quote:
             raise UsageError("[source] delimiter and quote are the same character")
         records = _records(Grammar(delimiter, quote), head, start, line)
-        found = Found(0, "as the job says") if is_stated else find_header([record.cells for record in records])
+        found = Found(0, "as the job says") if is_stated else _found(records, delimiter.decode())
         return _Table(Grammar(delimiter, quote), records, found)
 
     quote = _ascii("quote", settings.quote)
@@ -149,12 +155,23 @@ def _table(
     evidence = "its sep= line says so" if noted else "as the job says" if stated else _why(table, tables)
     delimiter = table.grammar.delimiter
     chosen = [Decision("delimiter", delimiter.decode(), evidence)]
-    if "quote" not in settings.model_fields_set and _in_apostrophes(head, table.header):
-        table = read(delimiter, b"'")
+    if "quote" not in settings.model_fields_set and (quoted := _in_apostrophes(table, head, read)):
+        table = quoted
         chosen.append(Decision("quote", "'", "the header begins and ends with one"))
+    if table.titles:
+        _refuse_other([read(other, quote) for other in CANDIDATES if other not in (quote, delimiter)], table, file)
     if table.width == 1 and not stated:
         _refuse_unusual([read(delimiter, quote) for delimiter in UNUSUAL], file)
     return table, chosen
+
+
+def _found(records: list[_Record], delimiter: str) -> Found:
+    """The header; in doubt where what would be a title above it may be one whose quotes are not right."""
+    found = find_header([record.cells for record in records])
+    for row, record in enumerate(() if found.doubt else records[: found.row]):
+        if record.is_faulty and any(mark in record.cells[0] for mark in (delimiter, *",;\t|")):
+            return Found(row, "", UNSOUND)
+    return found
 
 
 def _records(grammar: Grammar, head: bytes, start: int, line: int) -> list[_Record]:
@@ -162,13 +179,14 @@ def _records(grammar: Grammar, head: bytes, start: int, line: int) -> list[_Reco
     records: list[_Record] = []
     while start < len(head) and len(records) < FIRST_ROWS:
         end = grammar.scan(head, start).end
-        cells = grammar.split(head, start, end) if end > 0 else []
-        if end < 0:
+        is_faulty = end < 0
+        cells = [] if is_faulty else grammar.split(head, start, end)
+        if is_faulty:
             end = head.find(b"\n", start) + 1
             if not end:
                 break
             cells = [head[start:end].decode(errors="replace").strip()]
-        records.append(_Record(start, line, cells))
+        records.append(_Record(start, line, cells, is_faulty))
         line += head.count(b"\n", start, end)
         start = end
     return records or [_Record(start, line, [""])]
@@ -199,8 +217,10 @@ def _best(tables: list[_Table], file: InputFile) -> _Table:
     tabs = [table for table in dividing if table.grammar.delimiter == b"\t" and _named_tsv(file)]
     even = [table for table in dividing if table.fits]
     sure = [table for table in even if not table.found.doubt]
-    untitled = [table for table in sure if not table.titles]  # another one takes the header for a title
-    fitting = tabs or untitled or sure or even or dividing
+    untitled = [table for table in even if not table.titles]  # another one takes the header for a title
+    top = min((table.found.row for table in sure), default=0)
+    highest = [table for table in sure if table.found.row == top]
+    fitting = tabs or untitled or highest or even or dividing
     if len(fitting) > 1:
         likeliest = max(fitting, key=lambda table: table.width)
         found = " or ".join(repr(table.grammar.delimiter.decode()) for table in dividing)
@@ -225,9 +245,26 @@ def named(delimiter: bytes) -> str:
     return NAMES.get(text, f"'{text}'")
 
 
-def _in_apostrophes(head: bytes, header: _Record) -> bool:
-    line = head[header.at : head.find(b"\n", header.at)].strip()
-    return len(line) > 1 and line.startswith(b"'") and line.endswith(b"'")
+def _in_apostrophes(table: _Table, head: bytes, read: Callable[[bytes, bytes], _Table]) -> _Table | None:
+    """The same table with cells between apostrophes, where its header begins and ends with one; else None."""
+    at = table.header.at
+    line = head[at : head.find(b"\n", at)].strip()
+    if len(line) < 2 or not (line.startswith(b"'") and line.endswith(b"'")):
+        return None
+    quoted = read(table.grammar.delimiter, b"'")
+    return quoted if quoted.header.at == at else None
+
+
+def _refuse_other(tables: list[_Table], table: _Table, file: InputFile) -> None:
+    """Several lines above a header that another delimiter divides alike are no titles: two files were put together."""
+    for other in tables:
+        above = [one for one in other.records if one.line < table.header.line and any(map(str.strip, one.cells))]
+        widths = {len(one.cells) for one in above}
+        if len(above) > 1 and len(widths) == 1 and widths != {1}:
+            line, header = above[0].line, table.header.line
+            message = f"the lines above line {header} may be another table, divided by {named(other.grammar.delimiter)}"
+            hint = f"If they are titles: [source] header_row = {header}; two tables need two files"
+            raise InputRefused(file.name, message, line=line, hint=hint)
 
 
 def _refuse_unusual(tables: list[_Table], file: InputFile) -> None:

@@ -19,8 +19,10 @@ from batchpost.rawfile import RawFile, refuse_foreign
 
 __all__ = ["CsvFile"]
 
+SWAP = str.maketrans("\r\n", "\n\r")
 HEAD_BYTES = 1 << 20  # the header and the records that show the delimiter must be in it
 LINE_END = re.compile(rb"\r\n?|\n")
+QUOTED = re.compile(rb'"[^"]*+"')
 LINE_ENDS = {"\n": "LF", "\r\n": "CRLF", "\r": "CR"}
 
 
@@ -153,6 +155,7 @@ def _layout(file: InputFile, settings: Source) -> _Layout:
     decisions = [*_of_bytes(file, packing, charset, settings)]
     if header:
         names = unguarded(header.columns) if mended else header.columns
+        names = tuple(name.translate(SWAP) for name in names) if swap else names
         newline = "\r" if swap else header.dialect.newline
         header = replace(header, columns=names, dialect=replace(header.dialect, newline=newline))
         decisions += [*header.decisions, Decision("", f"lines end in {LINE_ENDS[newline]}", "as the header's does")]
@@ -164,10 +167,11 @@ def _stream(raw: RawFile, charset: Charset, file: InputFile, is_to_fix: bool, sw
 
 
 def _ends_in_cr(text: bytes) -> bool:
-    """Whether lines end in CR alone, as on old Macintoshes and in what Excel calls CSV (Macintosh). Cells may have line
-    feeds in them."""
-    first = LINE_END.search(text)
-    return first is not None and first[0] == b"\r" and text.count(b"\r") - text.count(b"\r\n") > text.count(b"\n")
+    """Whether lines end in CR alone, as on old Macintoshes and in what Excel calls CSV (Macintosh). Quoted cells may
+    have line feeds in them; should this be wrong, the first line end outside of them is a fault."""
+    bare = QUOTED.sub(b"", text)
+    first = LINE_END.search(bare)
+    return first is not None and first[0] == b"\r" and bare.count(b"\r") - bare.count(b"\r\n") > bare.count(b"\n")
 
 
 def _of_bytes(file: InputFile, packing: str, charset: Charset, settings: Source) -> Iterator[Decision]:

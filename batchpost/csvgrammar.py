@@ -30,6 +30,10 @@ class Fault(NamedTuple):
 LONE_CR = Fault("a carriage return (CR) that no line feed follows", "Save the file with LF or CRLF line ends")
 LONE_LF = Fault("a line feed (LF) in a file whose lines end in CR", "Save the file with LF or CRLF line ends")
 AFTER_QUOTE = Fault("text after a closing quote", QUOTE_HINT)
+AFTER_BACKSLASH = Fault(
+    "text after a quote that follows a backslash",
+    "In CSV a quote inside a cell is written twice, and backslashes mean nothing: export it so",
+)
 STRAY_QUOTE = Fault("a stray quote in a cell that does not begin with one", QUOTE_HINT)
 OPEN_QUOTE = Fault("a quote is opened here and never closed", QUOTE_HINT)
 
@@ -62,6 +66,7 @@ class Grammar:
     def __init__(self, delimiter: bytes, quote: bytes, *, swapped: bool = False) -> None:
         self.delimiter, self.quote = delimiter, quote
         self._lone_cr = LONE_LF if swapped else LONE_CR
+        self.ends = (b"\n",) if swapped else (b"\n", b"\r\n")  # LF CR ends no line of any system
         self._cell = re.compile(self._cell_pattern())
         self._others = bytes(set(range(256)) - set(delimiter + quote + b"\r\n"))
 
@@ -73,11 +78,12 @@ class Grammar:
     def rows(self, cells: int) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
         """Patterns for records of this many cells: up to 1,024 of them on one line each (blank lines count), and one
         that may be folded over several lines. Possessive throughout: no input makes them go back."""
+        end = rb"\r?\n" if b"\r\n" in self.ends else rb"\n"
         line, folded = (
-            rb"%b(?:%b%b){%d}\r?\n" % (cell, re.escape(self.delimiter), cell, cells - 1)
+            rb"%b(?:%b%b){%d}%b" % (cell, re.escape(self.delimiter), cell, cells - 1, end)
             for cell in (self._cell_pattern(folded=False), self._cell_pattern())
         )
-        return re.compile(rb"(?:%b|\r?\n){0,1024}+" % line), re.compile(folded)
+        return re.compile(rb"(?:%b|%b){0,1024}+" % (line, end)), re.compile(folded)
 
     def marks(self, text: bytes) -> bytes:
         """Only the delimiters, quotes and line ends of a text."""
@@ -91,7 +97,7 @@ class Grammar:
             following = text[stop : stop + 2]
             if following[:1] == self.delimiter:
                 at = stop + 1
-            elif following[:1] == b"\n" or following == b"\r\n":
+            elif following[:1] == b"\n" or following in self.ends:
                 return Scan(stop + text[stop:].index(b"\n", 0, 2) + 1, cells)
             elif following in (b"", b"\r") or (stop == at and following[:1] == self.quote):
                 break
@@ -102,7 +108,9 @@ class Grammar:
     def _fault(self, text: bytes, at: int, stop: int) -> Fault:
         if text[stop : stop + 1] == b"\r":
             return self._lone_cr
-        return AFTER_QUOTE if text[at : at + 1] == self.quote else STRAY_QUOTE
+        if text[at : at + 1] != self.quote:
+            return STRAY_QUOTE
+        return AFTER_BACKSLASH if text[stop - 2 : stop - 1] == b"\\" else AFTER_QUOTE
 
     def split(self, text: bytes, start: int, end: int) -> list[str]:
         """The cells of the record that :meth:`scan` found whole between these offsets, quotes undone."""
@@ -149,7 +157,7 @@ class Blocks:
     ) -> None:
         self._read, self._grammar, self._cells, self._name = read, grammar, cells, name
         self._lines, self._folded = grammar.rows(cells)
-        self._plain = [grammar.delimiter * (cells - 1) + end for end in (b"\n", b"\r\n")]
+        self._plain = [grammar.delimiter * (cells - 1) + end for end in grammar.ends]
         self._may_be_ragged, self._limits = ragged, limits
         self._text, self._at, self._line, self._ended = text, 0, line, False
 

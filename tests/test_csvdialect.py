@@ -42,13 +42,43 @@ def test_the_delimiter_is_what_divides_header_and_records_alike(
 
 @pytest.mark.parametrize(
     "head",
-    ["a,b;c\n", "a,b;c\n1,2;3\n", "a,b;c\n1\n", 'a,b;c\n5" x\n', "a,b;c\n1,2;3\n4,5;6\n"],
-    ids=["no records", "both fit", "neither fits", "faulty", "both fit longer"],
+    [
+        *("a,b;c\n", "a,b;c\n1,2;3\n", "a,b;c\n1\n", 'a,b;c\n5" x\n', "a,b;c\n1,2;3\n4,5;6\n"),
+        "a,b;2024\n1,5;7\n2,5;8\n",
+    ],
+    ids=["no records", "both fit", "neither fits", "faulty", "both fit longer", "one looks like a row"],
 )
 def test_an_ambiguous_delimiter_is_asked_for(head: str) -> None:
     with pytest.raises(InputRefused, match=r"divided by ',' or ';'.*delimiter ="):
         header(head)
-    assert header(head, delimiter=";").columns == ("a,b", "c")
+    assert header(head, delimiter=";", header_row=1).columns[0] == "a,b"
+
+
+@pytest.mark.parametrize(("names", "line"), [('"Lead,"Name"', 1), ('Le"ad,Name', 1), ('May\nLe"ad,Name', 2)])
+def test_a_header_whose_quotes_are_not_right_is_not_taken_for_a_title(names: str, line: int) -> None:
+    with pytest.raises(InputRefused, match=rf"line {line} may be the header .*: it has cells, and quotes") as caught:
+        header(f"{names}\nAnna,Bern\nBen,Basel\nCleo,Chur\n")
+    assert f"[source] header_row = {line}" in caught.value.hint
+    assert header('The "best" of May\nLead,Name\nAnna,Bern\nBen,Basel\n').columns == ("Lead", "Name")
+
+
+def test_apostrophes_of_a_cell_are_no_quotes_of_the_file() -> None:
+    with pytest.raises(InputRefused, match=r"what is above it may be titles.*\[source\] header_row = 2"):
+        header("Lead\n';'\n")
+    assert header("Lead\n';'\n", delimiter=",").dialect.quote == '"'
+
+
+def test_a_table_above_another_one_is_not_taken_for_titles() -> None:
+    with pytest.raises(InputRefused, match=r"line 1: the lines above line 3 .* divided by ','.*header_row = 3"):
+        header("Lead,Pay\ntxn_1,12.50\nLead;Pay\ntxn_2;8.00\n")
+    assert header("Report, March\nLead;Pay\ntxn_2;8.00\n").columns == ("Lead", "Pay")
+    assert header('"Lead","Pay"\n"txn_1","12.50"\n"Lead";"Pay"\n"txn_2";"8.00"\n').dialect.delimiter == ","
+
+
+def test_what_may_be_a_header_is_not_taken_for_a_title_of_another_delimiter() -> None:
+    with pytest.raises(InputRefused, match=r"line 1 may be the header or not") as caught:
+        header("2024;Lead;Payout;City\n;;;1,25\n1,25;;;\n")
+    assert "[source] header_row = 1" in caught.value.hint
 
 
 def test_a_tsv_file_is_divided_by_tabs_where_it_has_any() -> None:
@@ -174,6 +204,8 @@ def test_a_delimiter_has_its_evidence(head: str, source: dict[str, str], evidenc
 def test_a_german_file_with_decimal_commas_is_divided_by_semicolons() -> None:
     assert header("Lead;Betrag\ntxn_1;12,50\ntxn_2;1,75\n").dialect.delimiter == ";"
     assert header("Lead ID;Payout\n1;1,50\n2;2,50\n").columns == ("Lead ID", "Payout")
+    titled = "Bericht Juli\n\nLead;Betrag;Wann\ntxn_1;12,50;01.07.2025\ntxn_2;1,75;02.07.2025\n"
+    assert (header(titled).columns, header(titled).line) == (("Lead", "Betrag", "Wann"), 4)
     assert header("Lead ID;Payout;Name\na;1,50;x\nb;2,50;y\nc;3,50;z\n").columns == ("Lead ID", "Payout", "Name")
 
 

@@ -384,6 +384,29 @@ def test_a_line_feed_among_lines_that_end_in_cr_is_refused_by_its_line(tmp_path:
     assert caught.value.line == 2 + (1 << 18)
 
 
+@pytest.mark.parametrize("record", [b"3,4\n\r", b'"3",4\n\r', b"\n\r"])
+def test_lf_and_cr_the_wrong_way_round_end_no_line(tmp_path: Path, record: bytes) -> None:
+    place = tmp_path / "in.csv"
+    place.write_bytes(b"a,b\r1,2\r" + record + b"5,6\r")
+    reader = CsvFile(InputFile(place, "in.csv", "csv"), Source(path="in.csv"))
+    with pytest.raises(InputRefused, match=r"a line feed.*in a file whose lines end in CR") as caught:
+        list(reader.batches())
+    assert caught.value.line == 3
+
+
+def test_lines_that_end_in_cr_may_be_fewer_than_the_line_feeds_in_their_cells(open_csv: Open) -> None:
+    file = open_csv(b'Lead,"Note\nof a day"\r1,"a\n\nb"\r2,"c\r"\r')
+    assert file.columns == ("Lead", "Note\nof a day")
+    assert rows(file) == [("1", "a\n\nb"), ("2", "c\r")]
+    assert lines(file) == [2, 3]
+
+
+def test_a_short_file_that_is_cut_in_the_middle_of_a_character_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_bytes("a,b\n1,Zü".encode()[:-1])
+    with pytest.raises(InputRefused, match=r"in\.csv, line 2: ends in the middle of a character"):
+        CsvFile(InputFile(tmp_path / "in.csv", "in.csv", "csv"), Source(path="in.csv"))
+
+
 def test_a_file_that_is_utf_8_although_the_job_says_otherwise_is_refused(tmp_path: Path) -> None:
     place = tmp_path / "in.csv"
     place.write_bytes("a,b\n1,2\n3,é\n".encode())

@@ -61,6 +61,8 @@ def test_a_record_that_the_text_cuts_off_has_no_end_and_no_fault(text: bytes, at
         (b' "a",b\n', 1, "stray quote"),
         (b'a,"b"c\n', 5, "text after a closing quote"),
         (b'"a" ,b\n', 3, "text after a closing quote"),
+        (b'"a \\"b\\" c",d\n', 5, "after a quote that follows a backslash"),
+        (b'"\\"b\n', 3, "after a quote that follows a backslash"),
         (b"a\rb\n", 1, "carriage return"),
         (b'"a"\rb\n', 3, "carriage return"),
         (b"a\r\r\n", 1, "carriage return"),
