@@ -9,7 +9,7 @@ __all__ = ["likeliest_encoding"]
 
 # What exports come in that are not Unicode, the commonest first: Windows, Macintosh, DOS, and East Asia's.
 _USUAL = ("cp1252", "mac_roman", "cp850", "cp1250", "cp1251", "cp932", "euc_kr", "gb18030", "big5")
-_MARKS = "“”‘’‚„–—…€£¥©®°§«»¿¡ºª"
+_MARKS = "“”‘’‚„–—…€£¥©®°§«»¿¡ºª"  # noqa: RUF001 - meant
 _ENOUGH = 5_000  # characters beyond ASCII that are looked at
 _SURE = 0.75  # of them that must be where such characters belong
 
@@ -38,7 +38,7 @@ def _belongs(text: str, at: int) -> bool:
         return before.isalnum() or after.isalnum()
     if not character.isalpha():
         inside = before.isalpha() and after.isalpha()
-        return character in _MARKS and (not inside or character == "’")
+        return character in _MARKS and (not inside or character == "’")  # noqa: RUF001 - meant
     if character.isupper() and before.islower():
         return False
     letters = [beside for beside in (before, after) if beside.isalpha()]

@@ -12,7 +12,7 @@ from batchpost.convert import EXACT
 from batchpost.fields import BoundField, campaign_of, cell, fields_of, unwrapped
 from batchpost.job import Job
 from batchpost.model import Outcome
-from batchpost.payload import JsonValue, json_object, json_string, quoted
+from batchpost.payload import JsonValue, json_objects, json_string, quoted
 from batchpost.routes import Credential
 from batchpost.rowkinds import blank_and_totals, nameless
 
@@ -68,6 +68,7 @@ class Mapper:
         self._steps.append([suspect.alias("suspect"), nameless(lead).alias("nameless")])
         self._diagnosis = Diagnosis(self._bound)
         self._on_purpose = Diagnosis([field for field in self._bound if field.source.otherwise == "skip"])
+        self._body = self._members()
         self._output = [expr.alias(name) for name, expr in self._output_columns().items()]
 
     def map(self, frame: pl.DataFrame, *, last: bool = False, ragged: Sequence[int] = ()) -> pl.DataFrame:
@@ -88,7 +89,7 @@ class Mapper:
         ]
         first = pl.concat(verdicts).unique("row", keep="first")
         decided = [_spread(first, name, work.height) for name in ("outcome", "reason", "detail")]
-        return work.with_columns(decided).select(self._output)
+        return work.with_columns(*decided, json_objects(work, self._body)).select(self._output)
 
     def _columns_read(self) -> list[str]:
         sources = [field.source.column for field in self._bound]
@@ -148,7 +149,7 @@ class Mapper:
             **{f"money_{name}": text.cast(EXACT, strict=False) for name, text in readable.items()},
             "stake": pl.when(sent).then(self._stake()) if self._job.spec.stakes else _NULL,
             "key_extra": pl.concat_str(key, separator=_SEPARATOR) if key else pl.lit(""),
-            "body": pl.when(sent).then(self._body()),
+            "body": pl.when(sent).then(pl.col("body")),
             **{name: pl.col(name) for name in ("outcome", "reason", "detail")},
         }
 
@@ -161,20 +162,19 @@ class Mapper:
     def _value(self, name: str) -> pl.Expr:
         return self._fields[name].value if name in self._fields else _NULL
 
-    def _body(self) -> pl.Expr:
-        """The lead's id, the campaign where it belongs there, and the other fields in the order of the job,
-        ``conversion_timezone`` right after the date that it is for."""
-        lead = ("transaction_id", self._fields["transaction_id"].json)
-        others: list[tuple[str, JsonValue]] = []
+    def _members(self) -> list[tuple[str, JsonValue]]:
+        """What a body has: the lead's id, the campaign where it belongs there, and the other fields in the order of the
+        job, ``conversion_timezone`` right after the date that it is for."""
+        members = [("transaction_id", self._fields["transaction_id"].json)]
         if self._job.spec.credential is Credential.CAMPAIGN_IN_BODY:
-            others.append(("cid", json_string(self._campaign_id())))
+            members.append(("cid", json_string(self._campaign_id())))
         for name, field in self._fields.items():
             if name == "transaction_id":
                 continue
-            others.append((name, field.json))
+            members.append((name, field.json))
             if name == "conversion_date" and "conversion_timezone" not in self._fields:
-                others.append(("conversion_timezone", quoted(self._zone())))
-        return json_object(lead, others)
+                members.append(("conversion_timezone", quoted(self._zone())))
+        return members
 
     def _zone(self) -> pl.Expr:
         """The code of the zone that ``conversion_date`` goes out in; null for a date without a time."""

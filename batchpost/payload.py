@@ -1,4 +1,4 @@
-"""JSON objects (RFC 8259) out of columns of text: one expression for a whole body, no Python per row."""
+"""JSON objects (RFC 8259) out of columns of text: no Python per row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-__all__ = ["JsonValue", "json_object", "json_string", "quoted"]
+__all__ = ["JsonValue", "json_objects", "json_string", "quoted"]
 
 # What a JSON string must escape (RFC 8259, section 7); everything else goes out as it is, in UTF-8.
 _ESCAPED = [chr(code) for code in range(0x20)] + ['"', "\\"]
@@ -32,13 +32,24 @@ def quoted(text: pl.Expr) -> JsonValue:
     return JsonValue(text, '"')
 
 
-def json_object(first: tuple[str, JsonValue], others: Sequence[tuple[str, JsonValue]] = ()) -> pl.Expr:
-    """The object of these keys and values, in their order. Null values are left out; the first one is never null, or
-    the object is."""
-    # Every piece of text is copied once. Not concat_str(ignore_nulls=True): that looks at each cell one by one.
-    rest = [pl.concat_str(_pieces(",", key, value)).fill_null("") for key, value in others]
-    return pl.concat_str(*_pieces("{", *first), *rest, pl.lit("}"))
-
-
-def _pieces(before: str, key: str, value: JsonValue) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
-    return pl.lit(f"{before}{json.dumps(key, ensure_ascii=False)}:{value.mark}"), value.text, pl.lit(value.mark)
+def json_objects(frame: pl.DataFrame, members: Sequence[tuple[str, JsonValue]]) -> pl.Series:
+    """The object of each row of the frame: these keys and values, in their order. Null values are left out; the first
+    one is never null, or the object is."""
+    names = [f"{at}" for at in range(len(members))]
+    texts = frame.select(value.text.alias(name) for name, (_, value) in zip(names, members, strict=True))
+    pieces: list[pl.Expr] = []
+    written = "{"  # what stands between the last value and the next one
+    for name, (key, value) in zip(names, members, strict=True):
+        before = f"{json.dumps(key, ensure_ascii=False)}:{value.mark}"
+        if name != names[0]:
+            before = f",{before}"
+        # A column without a null, as most are, is copied once; not concat_str(ignore_nulls=True): that looks at each
+        # cell one by one.
+        if name == names[0] or not texts[name].null_count():
+            pieces += [pl.lit(written + before), pl.col(name)]
+            written = value.mark
+        else:
+            member = pl.concat_str(pl.lit(before), pl.col(name), pl.lit(value.mark)).fill_null("")
+            pieces += [pl.lit(written), member]
+            written = ""
+    return texts.select(pl.concat_str(*pieces, pl.lit(written + "}")).alias("body")).to_series()

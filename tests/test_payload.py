@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchpost.payload import JsonValue, json_object, json_string, quoted
+from batchpost.payload import JsonValue, json_objects, json_string, quoted
 
 UNICODE = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)  # a column cannot hold a lone surrogate
 DIGITS = st.decimals(allow_nan=False, allow_infinity=False, places=9, min_value=-(10**15), max_value=10**15)
 
 
 def bodies(frame: pl.DataFrame, first: tuple[str, JsonValue], *others: tuple[str, JsonValue]) -> list[str]:
-    return frame.select(json_object(first, others).alias("body")).to_series().to_list()
+    return json_objects(frame, [first, *others]).to_list()
 
 
 def digits(name: str) -> JsonValue:
