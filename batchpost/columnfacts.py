@@ -186,7 +186,7 @@ def converted(
     given = FieldSource.model_validate({"column": "it", **source})
     bound = BoundField(Wanted(name, kind, given, tuple(choices), decimal))
     work = cells.with_columns(pl.col("value").alias("it.cell"))
-    for step in bound.steps:
+    for step in ([bound.text], *bound.steps):
         work = work.with_columns(step)
     return work.select("value", "count", bound.value.alias("sent"))
 

@@ -74,8 +74,11 @@ _NUMBERS = {
     ",": r"^[+-]?(?:[0-9]+(?:,[0-9]{1,9})?|,[0-9]{1,9}|[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]{1,9})?)$",
 }
 _AMBIGUOUS = r"^[+-]?[0-9]{1,3},[0-9]{3}$"
+_AMBIGUOUS_MONEY = r"^[+-]?(?:[0-9]{1,3},|[1-9][0-9]{0,2}\.)[0-9]{3}$"  # no amount has three decimals by itself
 _DECIMAL_COMMA = r"^[+-]?(?:[0-9]*,[0-9]+|[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]+)?)$"
 _TOO_FINE = r"^[+-]?[0-9.,]*[.,][0-9]{10,}$"
+# Numbers that mean the same in every country and go out as they are.
+_WHOLE, _LITERAL = r"^(?:0|[1-9][0-9]{0,11})$", r"^(?:0|[1-9][0-9]{0,11})(?:\.[0-9]{1,2})?$"
 # 15 significant digits are what every double carries; JSON readers make doubles of numbers (RFC 8259, section 6).
 _FITS_DOUBLE = r"^-?(?:0\.0*)?(?:[0-9]\.?){0,15}$"
 TOTAL_LIKE = rf"^[+-]?\(?[+-]?(?:{_CURRENCY}{_BLANK})?[+-]?[0-9][0-9.,]*{_BLANK}(?:{_CURRENCY}|%)?\)?$"
@@ -122,12 +125,15 @@ class Conversion:
 
     ``steps`` are groups of expressions, each for one ``with_columns`` after the one before. ``why`` is a code for the
     rows that have a text and no ``typed`` (never null there): a reason, perhaps with ``:`` and a finer mark.
-    ``json`` makes the JSON value of what goes out.
+    ``json`` makes the JSON value of what goes out. ``plain`` tells texts that need no conversion, null counting as one;
+    for a batch that has no others ``short`` steps make the same columns.
     """
 
     steps: tuple[tuple[pl.Expr, ...], ...]
     why: pl.Expr
     json: Callable[[pl.Expr], JsonValue]
+    plain: pl.Expr | None = None
+    short: tuple[tuple[pl.Expr, ...], ...] = ()
 
 
 def constant(value: str | bool | int | float) -> str:
@@ -182,7 +188,10 @@ def _digits(wanted: Wanted) -> pl.Expr:
         digits = digits.str.replace(",", ".", literal=True)
     if wanted.type is FieldType.INTEGER:
         digits = digits.str.replace(r"\.0+$", "")
-    return pl.when(bare.str.contains(_NUMBERS[wanted.decimal])).then(digits)
+    is_number = bare.str.contains(_NUMBERS[wanted.decimal])
+    if wanted.type is FieldType.MONEY and wanted.decimal is None and not wanted.fixed:
+        is_number &= ~bare.str.contains(_AMBIGUOUS_MONEY)
+    return pl.when(is_number).then(digits)
 
 
 def _literal(wanted: Wanted) -> pl.Expr:
@@ -194,22 +203,36 @@ def _literal(wanted: Wanted) -> pl.Expr:
 
 
 def _number(wanted: Wanted) -> Conversion:
-    literal, exact, source = wanted.part("literal"), wanted.part("exact"), wanted.source
+    text, literal = wanted.part("text"), wanted.part("literal")
     fits = literal.str.contains(_FITS_DOUBLE)
     if wanted.type is FieldType.INTEGER:
         fits &= ~literal.str.contains(".", literal=True)
-    if source.min is not None or wanted.type is FieldType.MONEY:
-        fits &= exact >= pl.lit(Decimal(0) if source.min is None else source.min)
-    if source.max is not None:
-        fits &= exact <= pl.lit(source.max)
+    exact = (wanted.make("exact", literal.cast(EXACT, strict=False)),)
     steps = (
         (wanted.make("bare", _bare_number(wanted)),),
         (wanted.make("digits", _digits(wanted)),),
         (wanted.make("literal", _literal(wanted)),),
-        (wanted.make("exact", literal.cast(EXACT, strict=False)),),
-        (wanted.make("typed", pl.when(fits).then(literal)),),
+        exact,
+        (wanted.make("typed", pl.when(fits & _in_limits(wanted)).then(literal)),),
     )
-    return Conversion(steps, _number_why(wanted), JsonValue)
+    short = (
+        (wanted.make("bare", text), wanted.make("literal", text)),
+        exact,
+        (wanted.make("typed", pl.when(_in_limits(wanted)).then(literal)),),
+    )
+    plain = text.str.contains(_WHOLE if wanted.type is FieldType.INTEGER else _LITERAL)
+    return Conversion(steps, _number_why(wanted), JsonValue, None if wanted.decimal == "," else plain, short)
+
+
+def _in_limits(wanted: Wanted) -> pl.Expr:
+    exact, low, high = wanted.part("exact"), wanted.source.min, wanted.source.max
+    if low is None and wanted.type is FieldType.MONEY:
+        low = Decimal(0)
+    limits = [
+        *([exact >= pl.lit(low)] if low is not None else []),
+        *([exact <= pl.lit(high)] if high is not None else []),
+    ]
+    return pl.all_horizontal(limits) if limits else exact.is_not_null()
 
 
 def _number_why(wanted: Wanted) -> pl.Expr:
@@ -217,12 +240,13 @@ def _number_why(wanted: Wanted) -> pl.Expr:
     fraction = literal.str.contains(".", literal=True) & pl.lit(wanted.type is FieldType.INTEGER)
     digits = bare.str.contains(_TOO_FINE) | ~literal.str.contains(_FITS_DOUBLE)
     undecided = pl.lit(wanted.decimal is None)
+    ambiguous = _AMBIGUOUS_MONEY if wanted.type is FieldType.MONEY else _AMBIGUOUS
     return first_reason(
         (fraction, "not_an_integer"),
         (digits, "out_of_range:digits"),
         (pl.lit(wanted.source.min is None) & (wanted.part("exact") < 0), "out_of_range:negative"),
         (literal.is_not_null(), "out_of_range"),
-        (undecided & bare.str.contains(_AMBIGUOUS), "ambiguous_number"),
+        (undecided & bare.str.contains(ambiguous), "ambiguous_number"),
         (undecided & bare.str.contains(_DECIMAL_COMMA), "not_a_number:comma"),
         otherwise="not_a_number",
     )

@@ -43,7 +43,7 @@ _SENTENCES = {
     "scientific_notation": "is in scientific notation: a spreadsheet has cut its digits off",
     "not_a_number": "is not {kind}",
     "not_a_number:comma": "is not {kind}; if its comma is a decimal sign, set [source] decimal",
-    "ambiguous_number": "has a comma that may group thousands or be a decimal sign: set [source] decimal",
+    "ambiguous_number": "has a comma or point that may group thousands or be a decimal sign: set [source] decimal",
     "not_an_integer": "is not a whole number",
     "out_of_range": "is not {limits}",
     "out_of_range:negative": "is negative: say with min how low it may be, if it may",
@@ -86,8 +86,9 @@ def unwrapped(text: pl.Expr) -> pl.Expr:
 class BoundField:
     """An API field with its source. Works on a frame that has its column's ``cell`` (null: empty).
 
-    ``steps`` are groups of expressions, each group one ``with_columns``; they end in ``<name>.value``, the canonical
-    text that goes out, null where there is none.
+    ``text`` makes what is read of a cell. ``steps`` after it are groups of expressions, each one ``with_columns``; they
+    end in ``<name>.value``, the canonical text that goes out, null where there is none. Where ``plain`` (None: no such
+    test) holds for all texts of a batch, the fewer ``short_steps`` make the same.
     """
 
     def __init__(
@@ -105,8 +106,11 @@ class BoundField:
         self._missing = missing
         self._unmapped = "otherwise" if self.source.otherwise == "skip" else unmapped
         self._conversion: Conversion = _CONVERTERS[wanted.type](wanted)
-        texts = (wanted.make("text", self._text()),)
-        self.steps = (texts, *self._conversion.steps, (wanted.make("value", self._allowed()),))
+        self.text = wanted.make("text", self._text())
+        self.plain = self._conversion.plain
+        value = (wanted.make("value", self._allowed()),)
+        self.steps = (*self._conversion.steps, value)
+        self.short_steps = (*self._conversion.short, value)
 
     @property
     def value(self) -> pl.Expr:

@@ -61,11 +61,11 @@ class Mapper:
         self._bound = [*self._fields.values(), *([self._campaign] if self._campaign else [])]
         self._condition = Condition(job.rows.where, list(self._fields.values())) if job.rows.where else None
         self._columns = self._columns_read()
-        steps = zip_longest(*(field.steps for field in self._bound), fillvalue=())
-        self._steps = [[expr for group in step for expr in group] for step in steps]
+        self._plain = [field.plain.all().alias(field.name) for field in self._bound if field.plain is not None]
         lead = pl.col(f"{self._fields['transaction_id'].source.column}.cell")
         suspect = pl.any_horizontal([field.suspect for field in self._bound])
-        self._steps.append([suspect.alias("suspect"), nameless(lead).alias("nameless")])
+        self._marks = [suspect.alias("suspect"), nameless(lead).alias("nameless")]
+        self._steps: dict[frozenset[str], list[list[pl.Expr]]] = {}
         self._diagnosis = Diagnosis(self._bound)
         self._on_purpose = Diagnosis([field for field in self._bound if field.source.otherwise == "skip"])
         self._body = self._members()
@@ -106,9 +106,20 @@ class Mapper:
         if any(wrapped.values()):  # rare, and its regex would cost as much as the trimming
             work = work.with_columns(unwrapped(pl.col([name for name, found in wrapped.items() if found])))
         work = work.with_columns(pl.col(cells).replace("", None))
-        for step in self._steps:
+        work = work.with_columns(field.text for field in self._bound)
+        plain = work.select(self._plain).row(0, named=True) if self._plain else {}
+        for step in self._steps_for(frozenset(name for name, holds in plain.items() if holds)):
             work = work.with_columns(step)
-        return work
+        return work.with_columns(self._marks)
+
+    def _steps_for(self, plain: frozenset[str]) -> list[list[pl.Expr]]:
+        """The steps of all fields side by side, where the texts of these need no conversion."""
+        if plain not in self._steps:
+            fields = [field.short_steps if field.name in plain else field.steps for field in self._bound]
+            self._steps[plain] = [
+                [expr for group in step for expr in group] for step in zip_longest(*fields, fillvalue=())
+            ]
+        return self._steps[plain]
 
     def _blank_and_totals(self, frame: pl.DataFrame, candidates: pl.Series, last: bool) -> list[pl.DataFrame]:
         if not candidates.any():

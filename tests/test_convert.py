@@ -82,7 +82,18 @@ def convert(
 )
 @pytest.mark.parametrize("kind", [NUMBER, MONEY])
 def test_a_number_keeps_its_digits_or_is_refused(kind: FieldType, text: str, sent: str) -> None:
-    assert convert(kind, text, min=LOW) == [{"1 250": "1250"}.get(text, sent) if kind is MONEY else sent]
+    of_money = {"1 250": "1250", "1.250": "!ambiguous_number"}
+    assert convert(kind, text, min=LOW) == [of_money.get(text, sent) if kind is MONEY else sent]
+
+
+def test_a_point_before_three_digits_may_group_thousands_of_money_where_no_sign_is_said() -> None:
+    """A German export whose amounts are all whole has nothing but such points: 1.250 would go out as 1.25."""
+    texts = ("1.250", "-12.500", "€ 850.000", "0.125", "1.2500", "1250.125", "12.50")
+    unsaid = ["!ambiguous_number"] * 3 + ["0.125", "1.2500", "1250.125", "12.50"]
+    assert convert(MONEY, *texts, min=LOW) == unsaid
+    assert convert(MONEY, *texts[:3], decimal=",", min=LOW) == ["1250", "-12500", "850000"]
+    assert convert(MONEY, *texts[:3], decimal=".", min=LOW) == ["1.250", "-12.500", "850.000"]
+    assert convert(MONEY, "1.250", fixed=True) == ["1.250"]
 
 
 @pytest.mark.parametrize(
@@ -446,3 +457,44 @@ def test_what_is_no_email_address_is_refused(text: str) -> None:
 )
 def test_a_value_in_the_job_is_spelled_as_a_cell_would_be(value: str | bool | int | float, text: str) -> None:
     assert constant(value) == text
+
+
+# -- texts that need no conversion -------------------------------------------------------------------------------------
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    texts=st.lists(
+        st.none() | st.decimals(0, 10**12 - 1, places=2, allow_nan=False).map(str) | st.integers(0, 10**12 - 1).map(str)
+    ),
+    kind=st.sampled_from([NUMBER, INTEGER, MONEY]),
+    decimal=st.sampled_from([None, "."]),
+    limits=st.sampled_from(
+        [{}, {"min": Decimal(5)}, {"max": Decimal(100)}, {"min": Decimal(-5), "max": Decimal(10**9)}]
+    ),
+)
+def test_plain_numbers_are_converted_the_short_way_to_the_same(
+    texts: list[str | None], kind: FieldType, decimal: str | None, limits: dict[str, Decimal]
+) -> None:
+    wanted = Wanted("n", kind, FieldSource(column="C", **limits), decimal=decimal)
+    conversion = CONVERTERS[kind](wanted)
+    assert conversion.plain is not None
+    frame = pl.DataFrame({"n.text": texts}, schema={"n.text": pl.String})
+    frame = frame.filter(conversion.plain.fill_null(value=True))
+    long, short = frame, frame
+    for step in conversion.steps:
+        long = long.with_columns(step)
+    for step in conversion.short:
+        short = short.with_columns(step)
+    made = ["n.literal", "n.exact", "n.typed"]
+    assert short.select(made, conversion.why.alias("why")).equals(long.select(made, conversion.why.alias("why")))
+
+
+@pytest.mark.parametrize(
+    "text", ["-5", "+5", "05", "1,250", "1.250", "$5", "5.", ".5", "1e3", " 5", "NaN", "1234567890123"]
+)
+def test_whatever_is_not_plain_takes_the_long_way(text: str) -> None:
+    plain = CONVERTERS[MONEY](Wanted("n", MONEY, FieldSource(column="C"))).plain
+    assert plain is not None
+    assert pl.DataFrame({"n.text": [text]}).select(plain).item() is False
+    assert CONVERTERS[MONEY](Wanted("n", MONEY, FieldSource(column="C"), decimal=",")).plain is None

@@ -129,7 +129,7 @@ def test_a_row_of_blanks_is_skipped(blank: str | None) -> None:
     assert (row["outcome"], row["reason"]) == ("skipped", "blank_row")
 
 
-@pytest.mark.parametrize("word", ["Total", "TOTALS:", "sum", "Grand Total", "subtotal:", " total : ", "Summe", "gesamt"])
+@pytest.mark.parametrize("word", ["Total", "TOTALS:", "sum", "Grand Total", "subtotal:", " total : ", "Summe"])
 @pytest.mark.parametrize("column", ["Lead", "Unused"])
 def test_a_row_that_says_total_is_skipped_and_its_money_is_in_no_book(column: str, word: str) -> None:
     (row,) = mapped({"Lead": [""], "Payout": ["4,500.00"], "Unused": [""], column: [word]}, SALE)
