@@ -16,6 +16,7 @@ import click
 from batchpost.errors import UsageError
 from batchpost.options import DURATION, FILE, NAMES
 from batchpost.output import Output
+from batchpost.questions import confirm
 
 if TYPE_CHECKING:
     import polars as pl
@@ -202,7 +203,7 @@ def _agree(output: Output, choice: Choice, action: Action) -> None:
         raise UsageError(
             f"{told}? Say so with --yes, or pick some with --rows, --reason or --from. Nothing was changed"
         )
-    if not click.confirm(f"{told}. Is that right?", err=True):
+    if not confirm(f"{told}. Is that right?"):
         raise UsageError("Nothing was changed, as you said no")
 
 

@@ -149,7 +149,7 @@ class Table:
     unsupported: dict[str, str]
 
     def __str__(self) -> str:
-        seen = f"all {self.rows:,} rows" if self.whole else f"the first {self.rows:,} rows"
+        seen = f"{'all' if self.whole else 'the first'} {self.rows:,} rows" if self.rows > 1 else "one row"
         apart = [f"{count:,} {what}" for count, what in ((self.blank, "blank"), (self.totals, "with a total")) if count]
         return f"{seen} ({' and '.join(apart)} among them)" if apart else seen
 

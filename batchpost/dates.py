@@ -33,13 +33,20 @@ _LEAP_SECOND = ":60"  # chrono takes it and rolls over into the next minute
 _SERIAL = r"^[0-9]{2,6}(?:\.[0-9]+)?$"
 _FIRST_SERIAL = 61  # 1 March 1900: before it, Excel counts a 29 February that there was not
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
+_CODE = re.compile(r"%(?:[-_0]?[A-Za-z+%]|\.?\d?f|:{1,3}z|#z)")
+_TOUCHING = re.compile(r"%[YymdHMSj]%[YymdHMSj]")  # numbers with nothing between them
+_WIDTHS = {"%Y": 4, "%j": 3, **dict.fromkeys(("%y", "%m", "%d", "%H", "%M", "%S"), 2)}
+_OFFSET = r" ?[+-][0-9]{2}:?[0-9]{2}$"
+_BIRTH = "date_of_birth"
+_SHORT_YEAR = re.compile(r"%[-_0]?[yDx]")
+_FIRST_UNBORN = 2030  # where spreadsheets, too, begin to take two digits for a year of the century before
 
 
 def date(wanted: Wanted) -> Conversion:
-    """Text → ``YYYY-MM-DD``."""
+    """Text → ``YYYY-MM-DD``: the day that the text names, also where it has a time with an offset."""
     formats = _formats(wanted.source)
-    read = _by_formats(wanted, formats) if formats else _by_iso_date(wanted)
-    at = wanted.part("at")
+    read = _by_formats(wanted, formats, day_only=True) if formats else _by_iso_date(wanted)
+    at = _born(wanted, formats)
     typed = pl.when(_in_range(at)).then(at.dt.date().cast(pl.String))
     why = first_reason(
         (at.is_not_null(), "out_of_range:year"), _two_ways(wanted), _serial(wanted), otherwise="not_a_date"
@@ -75,6 +82,14 @@ def _formats(source: FieldSource) -> list[str]:
     return [source.format] if isinstance(source.format, str) else source.format or []
 
 
+def _born(wanted: Wanted, formats: list[str]) -> pl.Expr:
+    """``at``; of a birth whose year has two digits the last one there was: 55 is 1955, not 2055."""
+    at = wanted.part("at")
+    if wanted.name != _BIRTH or not any(map(_SHORT_YEAR.search, formats)):
+        return at
+    return pl.when(at.dt.year() >= _FIRST_UNBORN).then(at.dt.offset_by("-100y")).otherwise(at)
+
+
 def _in_range(at: pl.Expr) -> pl.Expr:
     return at.dt.year().is_between(_FIRST_YEAR, _LAST_YEAR)
 
@@ -92,27 +107,40 @@ def _serial(wanted: Wanted) -> tuple[pl.Expr, str]:
     return likely & pl.lit(EXCEL not in _formats(wanted.source)), "not_a_date:serial"
 
 
-def _parsed(text: pl.Expr, pattern: str) -> pl.Expr:
-    """What one format reads, a zoned time or a naive one; null where it does not fit."""
+def _parsed(text: pl.Expr, pattern: str, *, day_only: bool) -> pl.Expr:
+    """What one format reads, a zoned time or a naive one; null where it does not fit. With ``day_only`` an offset at
+    the end is not heeded: at 23:00 -0500 the day that the text names is over in UTC."""
+    if day_only and pattern.endswith(("%z", "%:z")):
+        text = pl.when(text.str.contains(_OFFSET)).then(text.str.replace(_OFFSET, ""))
+        pattern = pattern.rpartition("%")[0].rstrip()
     if pattern != EXCEL:
+        if _TOUCHING.search(pattern):
+            text = pl.when(text.str.contains(_whole(pattern))).then(text)
         return text.str.to_datetime(pattern, strict=False, time_unit="us")
     days = pl.when(text.str.contains(_SERIAL)).then(text.cast(pl.Float64, strict=False))
     seconds = pl.when(days >= _FIRST_SERIAL).then((days * 86_400).round().cast(pl.Int64))
     return pl.lit(dt.datetime(1899, 12, 30)) + pl.duration(seconds=seconds)  # noqa: DTZ001 - a spreadsheet has no zone
 
 
-def _by_formats(wanted: Wanted, formats: list[str]) -> tuple[tuple[pl.Expr, ...], ...]:
+def _whole(pattern: str) -> str:
+    """What a text of a format must match whose numbers touch: 11225 is no ``%m%d%y``, it has lost a zero somewhere."""
+    between = map(re.escape, _CODE.split(pattern))
+    codes = [f"[0-9]{{{_WIDTHS[code]}}}" if code in _WIDTHS else ".*" for code in _CODE.findall(pattern)]
+    return "".join(["^", *(part for pair in zip(between, [*codes, "$"], strict=True) for part in pair)])
+
+
+def _by_formats(wanted: Wanted, formats: list[str], *, day_only: bool = False) -> tuple[tuple[pl.Expr, ...], ...]:
     """``at``: what the only format that fits reads, or all that fit agree on (naive; UTC where a format reads an
     instant); ``timed`` and ``offset`` (minutes, null: none) of the first that fits."""
     text = pl.when(~wanted.part("text").str.contains(_LEAP_SECOND, literal=True)).then(wanted.part("text"))
     tries = [wanted.part(f"try{n}") for n in range(len(formats))]
-    parsed = [_parsed(text, one) for one in formats]
+    parsed = [_parsed(text, one, day_only=day_only) for one in formats]
     naive = [
         wanted.make(f"try{n}", one.dt.replace_time_zone(None) if _INSTANT.search(formats[n]) else one)
         for n, one in enumerate(parsed)
     ]
     agreed = pl.when(pl.min_horizontal(tries) == pl.max_horizontal(tries)).then(pl.coalesce(tries))
-    fraction = wanted.part("text").str.contains(".", literal=True)
+    fraction = wanted.part("text").str.contains(r"\.0*[1-9]")  # 45306.0 is a day that some program made a float
     timed = [
         pl.when(one.is_not_null()).then(
             fraction if formats[n] == EXCEL else pl.lit(bool(_TIME_OF_DAY.search(formats[n])))

@@ -37,7 +37,7 @@ def format_of(number: int, code: str | None = None) -> Format:
     """What a number format makes of a number: a date, a time of day, both, a span of time, or (empty) a number."""
     if code is None:
         return _BUILT_IN.get(number, "")
-    bare = _LITERAL.sub("", code.partition(";")[0].lower())
+    bare = _LITERAL.sub("", code.lower()).partition(";")[0]
     if _SPAN.search(bare):
         return "span"
     bare = _BRACKETS.sub("", bare)

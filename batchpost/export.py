@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO
 
 import polars as pl
+import polars.selectors as cs
 
 from batchpost.errors import UsageError
 from batchpost.files import replaced
@@ -41,7 +42,8 @@ def outcomes_frame(results: Path) -> pl.LazyFrame:
     texts = [name for name in _names(frame) if name not in (*_KINDS, "amount")]
     filled = frame.with_columns(pl.all().replace("", None))
     return filled.with_columns(
-        unguard_formula(pl.col(texts)), *(pl.col(name).cast(dtype, strict=False) for name, dtype in _KINDS.items())
+        unguard_formula(cs.by_name(*texts).as_expr()),
+        *(pl.col(name).cast(dtype, strict=False) for name, dtype in _KINDS.items()),
     )
 
 

@@ -53,8 +53,8 @@ def failure(error: BaseException, *, sending: bool = False) -> tuple[str, int]:
         return one_line(str(error)), error.exit_code
     if isinstance(error, click.ClickException):
         return one_line(error.format_message()), error.exit_code
-    if isinstance(error, click.Abort) and error.__cause__ is not None:
-        error = error.__cause__
+    if isinstance(error, click.Abort):  # click's questions do not keep what ended them
+        error = error.__cause__ or (_told[-1] if _told else error)
     if isinstance(error, (KeyboardInterrupt, click.Abort, EOFError)):
         return _stopped(error, sending=sending)
     if isinstance(error, OSError) and error.strerror:

@@ -33,6 +33,7 @@ _UNSOUND = {
     "%::z": "reads an offset and loses it: write %z for one like -0500 or -05:00",
     "%:::z": "reads an offset and loses it: write %z for one like -0500 or -05:00",
 }
+_UNPADDED = str.maketrans("", "", "-_0")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")  # a number as text, as in a cell: no exponent
 _COMPLETE = (set("YyGFDxcsv+"), set("mbBhFDxcsv+jUWV"), set("deFDxcsv+jauw"))  # codes for year, month, day
 
@@ -244,7 +245,21 @@ def _unreadable(pattern: str) -> str:
         if code in _UNSOUND:
             return f"has {code}, which {_UNSOUND[code]}"
     letters = {code[-1] for code in codes if code != "%%"}
-    return "" if all(letters & some for some in _COMPLETE) else "does not say year, month and day (%M are minutes)"
+    if not all(letters & some for some in _COMPLETE):
+        return "does not say year, month and day (%M are minutes)"
+    return _uneven({code.translate(_UNPADDED) for code in codes})
+
+
+def _uneven(codes: set[str]) -> str:
+    """What is wrong with the codes of an hour: polars reads none alone, and none that contradict each other."""
+    halves, whole, noon = codes & {"%I", "%l"}, codes & {"%H", "%k"}, codes & {"%p", "%P"}
+    if noon and not halves:
+        return "has %p (AM or PM) and no %I: %H are hours from 0 to 23, %I those from 1 to 12"
+    if halves and not noon:
+        return "has %I and no %p that says AM or PM: hours from 0 to 23 are %H"
+    if bool(halves | whole) != ("%M" in codes) or ("%S" in codes and not halves | whole):
+        return "has an hour without its minutes (%M), or minutes or seconds without their hour (%H)"
+    return ""
 
 
 def _zones(entry: Entry) -> Iterator[Found]:

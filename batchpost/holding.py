@@ -1,4 +1,5 @@
-"""A private folder for fetched files, gone when the program ends; what a killed one left goes with the next.
+"""A private folder for fetched files and for what a plan notes, gone when the program ends; what a killed one left
+goes with the next.
 
 A lock file beside the folder, taken before the folder is made, tells the living from the dead.
 """
@@ -21,7 +22,7 @@ _PREFIX = "batchpost-input-"
 
 
 class Holding:
-    """A folder (0700) in ``parent``, made when the first file is; :meth:`close` removes it with its files.
+    """A folder (0700) in ``parent``, made when it is asked for; :meth:`close` removes it with its files.
 
     Raises OSError where ``parent`` takes no folder.
     """
@@ -37,11 +38,14 @@ class Holding:
 
     def new_file(self, ending: str = "") -> tuple[Path, BinaryIO]:
         """A new file (0600), open to be written and read."""
-        folder = self._folder or self._begin()
         self._files += 1
-        path = folder / f"{self._files}{ending}"
+        path = self.folder() / f"{self._files}{ending}"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         return path, os.fdopen(descriptor, "w+b")
+
+    def folder(self) -> Path:
+        """The folder itself, for files of any name."""
+        return self._folder or self._begin()
 
     def close(self) -> None:
         """Remove the folder and all in it."""

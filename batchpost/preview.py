@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 from typing import Any
 
 import polars as pl
@@ -16,6 +16,7 @@ import polars as pl
 from batchpost.ahead import ahead
 from batchpost.feed import rows_to_send
 from batchpost.fold import fold_run
+from batchpost.holding import Holding
 from batchpost.job import Job
 from batchpost.journal import sitting_files
 from batchpost.ledger import Ledger, RunRecord
@@ -56,9 +57,9 @@ def preview(job: Job, environ: Mapping[str, str]) -> Iterator[Preview]:
     """
     at = places(job, environ)
     targets = Targets(job, environ)
-    with TemporaryDirectory(prefix="batchpost-") as folder, closing(_ledger(job, at, Path(folder))) as ledger:
+    with closing(Holding(Path(gettempdir()))) as holding, closing(_ledger(job, at, holding.folder())) as ledger:
         prepared = prepare(
-            *(job, at, ledger, targets), spool=Path(folder) / "plan.arrow", lock_campaigns=lambda _: None
+            *(job, at, ledger, targets), spool=holding.folder() / "plan.arrow", lock_campaigns=lambda _: None
         )
         name = f"job {job.name}"
         yield Preview(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import click
 
-__all__ = ["Person", "Terminal"]
+__all__ = ["Person", "Terminal", "confirm"]
 
 
 class Person(Protocol):
@@ -22,11 +23,24 @@ class Person(Protocol):
         ...
 
 
+def confirm(question: str) -> bool:
+    """Asks on standard error for a yes or no; Enter is a no. Raises click.Abort where the input ends."""
+    _let_signals_end_it()
+    return click.confirm(question, err=True)
+
+
+def _let_signals_end_it() -> None:
+    """polars takes SIGINT over with SA_RESTART: the system would go on reading, and Ctrl-C wait for Enter."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.siginterrupt(number, True)
+
+
 class Terminal:
     """Questions on standard error, answers from standard input. Raises click.Abort where the input ends."""
 
     def choose(self, question: str, choices: Sequence[str], default: int) -> int:
         """Shows the choices with numbers from 1 and asks for one."""
+        _let_signals_end_it()
         click.echo(question, err=True)
         for number, choice in enumerate(choices, 1):
             click.echo(f"  {number}  {choice}", err=True)
@@ -35,6 +49,7 @@ class Terminal:
 
     def enter(self, question: str, default: str, complaint: Callable[[str], str]) -> str:
         """Asks until the answer is fit."""
+        _let_signals_end_it()
         while True:
             shown = bool(default)
             answer = str(click.prompt(question, default=default, show_default=shown, err=True)).strip()

@@ -50,7 +50,7 @@ REASONS = {
     "id_as_number": "a number in place of an id (12345.0)",
     "scientific_notation": "a spreadsheet has cut off an id's digits (1.02E+17)",
     "not_a_number": "not a number",
-    "ambiguous_number": "a comma that may group thousands or be a decimal sign",
+    "ambiguous_number": "a comma or point that may group thousands or be a decimal sign",
     "not_an_integer": "not a whole number",
     "out_of_range": "outside the limits",
     "not_a_boolean": "neither a word for true nor one for false",

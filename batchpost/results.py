@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 import polars as pl
+import polars.selectors as cs
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -68,7 +69,8 @@ class CsvTable:
         texts = [name for name in columns if name not in numbers]
         # What links a row to another one is made so that no spreadsheet changes it.
         kept = [name for name in texts if comes_back and not name.startswith("batchpost_")]
-        self._guards = [guard_text(pl.col(kept)), guard_formula(pl.col([name for name in texts if name not in kept]))]
+        others = [name for name in texts if name not in kept]
+        self._guards = [guard_text(_named(kept)), guard_formula(_named(others))]
         if comes_back:
             file.write(BOM_UTF8)
         self._columns = list(columns)
@@ -77,7 +79,7 @@ class CsvTable:
 
     def write(self, frame: pl.DataFrame) -> None:
         """Append rows; all columns become text, and what is empty stays bare."""
-        cells = pl.col(self._columns).cast(pl.String)
+        cells = _named(self._columns).cast(pl.String)
         # A row of one bare empty cell is a blank line, which readers leave out: there the quotes stay.
         text = frame.select(pl.when(cells != "").then(cells) if len(self._columns) > 1 else cells.fill_null(""))
         text.with_columns(self._guards).write_csv(self._file, include_header=False)
@@ -96,11 +98,16 @@ class ParquetTable:
 
     def write(self, frame: pl.DataFrame) -> None:
         """Append rows as one row group."""
-        self._writer.write_table(frame.select(self._columns).to_arrow().cast(self._schema))
+        self._writer.write_table(frame.select(_named(self._columns)).to_arrow().cast(self._schema))
 
     def close(self) -> None:
         """Write the footer."""
         self._writer.close()
+
+
+def _named(columns: Sequence[str]) -> pl.Expr:
+    """Columns by their exact names: ``*`` and ``^…$`` are patterns to polars, and may be names to a spreadsheet."""
+    return cs.by_name(*columns).as_expr()
 
 
 def outcome_schema(extra: Sequence[str] = ()) -> pa.Schema:
@@ -145,7 +152,7 @@ def link_rows(outcomes: pl.DataFrame, rows: pl.DataFrame, run_id: str) -> pl.Dat
     )
     if set(_LINKS) <= set(rows.columns):
         links = links.with_columns(rows[name] for name in _LINKS)
-    return rows.select(name for name in rows.columns if not name.startswith("batchpost_")).hstack(links)
+    return rows.select(_named([name for name in rows.columns if not name.startswith("batchpost_")])).hstack(links)
 
 
 def write_corrections(path: Path, corrections: Sequence[Correction], now: pl.DataFrame) -> None:

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import click
-
 from batchpost.canary import canary_text, job_fault, tried_rows
 from batchpost.errors import NoInput
 from batchpost.failures import tell_failure
@@ -23,6 +21,7 @@ from batchpost.log import kind_of_log, make_logger
 from batchpost.output import Output
 from batchpost.places import places
 from batchpost.progress import Display, closing_lines, last_line
+from batchpost.questions import confirm
 from batchpost.run import Options, run_job
 from batchpost.runsummary import write_summary
 
@@ -73,7 +72,7 @@ def _display(settings: Settings, output: Output) -> Display:
     return Display(
         output,
         log=make_logger(kind, output.err, quiet=settings.quiet, colors=colors) if kind else None,
-        ask=(lambda question: click.confirm(question, err=True)) if can_ask else None,
+        ask=confirm if can_ask else None,
         bar=is_terminal and settings.bar and kind is None and not settings.quiet,
         quiet=settings.quiet,
     )

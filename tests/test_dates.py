@@ -17,11 +17,11 @@ from batchpost.routes import TIMEZONES, FieldType
 NEW_YORK = {"format": "%m/%d/%Y %H:%M", "timezone": "America/New_York", "send_as": "EST"}
 
 
-def read(convert: Callable[[Wanted], Conversion], *texts: str, **source: Any) -> list[str]:
+def read(convert: Callable[[Wanted], Conversion], *texts: str, name: str = "when", **source: Any) -> list[str]:
     """For each text what goes out, or ``!`` and the code of what is wrong."""
-    wanted = Wanted("when", FieldType.DATETIME, FieldSource(column="C", **source))
+    wanted = Wanted(name, FieldType.DATETIME, FieldSource(column="C", **source))
     conversion = convert(wanted)
-    frame = pl.DataFrame({"when.text": texts})
+    frame = pl.DataFrame({f"{name}.text": texts})
     for step in conversion.steps:
         frame = frame.with_columns(step)
     outcome = pl.coalesce(wanted.part("typed"), pl.concat_str(pl.lit("!"), conversion.why))
@@ -201,7 +201,7 @@ def test_dates_with_and_without_times_may_share_a_column() -> None:
     ("text", "day", "time"),
     [
         ("45306", "2024-01-15", "2024-01-15"),
-        ("45306.0", "2024-01-15", "2024-01-15 00:00:00"),
+        ("45306.0", "2024-01-15", "2024-01-15"),
         ("45306.5", "2024-01-15", "2024-01-15 12:00:00"),
         ("45306.6875", "2024-01-15", "2024-01-15 16:30:00"),
         ("45306.9999999", "2024-01-16", "2024-01-16 00:00:00"),
@@ -217,6 +217,30 @@ def test_dates_with_and_without_times_may_share_a_column() -> None:
 def test_a_day_number_is_a_date_where_the_job_says_so(text: str, day: str, time: str) -> None:
     assert read(date, text, format="excel") == [day]
     assert read(datetime, text, format="excel") == [time]
+
+
+def test_a_format_whose_numbers_touch_wants_all_their_digits() -> None:
+    """11225 may be 12 January or 2 November, and is 22 November 2005 to a reader that takes what it gets."""
+    assert read(date, "11225", "011225", format="%m%d%y") == ["!not_a_date", "2025-01-12"]
+    assert read(datetime, "2025114", "20251104", format="%Y%m%d") == ["!not_a_date", "2025-11-04"]
+    assert read(datetime, "20251104 930", "20251104 0930", format="%Y%m%d %H%M") == [
+        "!not_a_date",
+        "2025-11-04 09:30:00",
+    ]
+    assert read(datetime, "4-Nov-25 (9.30)", format="%d-%b-%y (%H.%M)") == ["2025-11-04 09:30:00"]
+
+
+def test_the_day_of_a_time_with_an_offset_is_the_one_that_the_text_names() -> None:
+    texts = ("03/04/2025 23:00 -0500", "03/04/2025 23:00 +05:30", "03/04/2025 23:00")
+    days = ["2025-03-04", "2025-03-04", "!not_a_date"]
+    assert read(date, *texts, format="%m/%d/%Y %H:%M %z") == days
+
+
+def test_a_birth_whose_year_has_two_digits_was_in_the_century_before_where_it_would_be_to_come() -> None:
+    texts = ("03/04/55", "03/04/99", "03/04/05", "02/29/36")
+    days = ["1955-03-04", "1999-03-04", "2005-03-04", "1936-02-29"]
+    assert read(date, *texts, name="date_of_birth", format="%m/%d/%y") == days
+    assert read(date, "03/04/55", format="%m/%d/%y") == ["2055-03-04"]
 
 
 def test_day_numbers_and_dates_may_be_in_one_column() -> None:

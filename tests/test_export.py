@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import polars as pl
+import polars.selectors as cs
 import pytest
 
 from batchpost.errors import UsageError
@@ -125,3 +126,14 @@ def test_the_names_of_columns_are_guarded_and_come_back_as_they_were(tmp_path: P
     assert (tmp_path / "some.csv").read_text().splitlines()[0].endswith(",'=1+1,''-x,plain")
     export_rows(frame, tmp_path / "some.parquet")
     assert pl.read_parquet(tmp_path / "some.parquet").columns == columns
+
+
+def test_a_column_of_the_input_may_be_called_like_a_pattern(tmp_path: Path) -> None:
+    frame = pl.DataFrame({**{name: [""] for name in OUTCOME_COLUMNS}, "row": ["1"], "*": ["=1"], "^r.*$": ["x"]})
+    with (tmp_path / "outcomes.csv").open("wb") as file:
+        CsvTable(file, frame.columns).write(frame)
+    assert outcomes_frame(tmp_path).select("row", cs.by_name("*"), cs.by_name("^r.*$")).collect().row(0) == (
+        1,
+        "=1",
+        "x",
+    )

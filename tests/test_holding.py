@@ -45,6 +45,16 @@ def test_files_and_folder_are_private_and_go_at_the_end(tmp_path: Path) -> None:
     assert left(tmp_path) == []
 
 
+def test_the_folder_may_hold_files_of_any_name(tmp_path: Path) -> None:
+    holding = Holding(tmp_path)
+    folder = holding.folder()
+    assert folder == holding.folder()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    (folder / "plan.arrow").write_text("x")
+    holding.close()
+    assert left(tmp_path) == []
+
+
 def test_what_a_living_program_holds_stays(tmp_path: Path) -> None:
     first, second = Holding(tmp_path), Holding(tmp_path)
     path, file = first.new_file()

@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -54,6 +55,18 @@ def test_what_a_spreadsheet_would_run_is_guarded(cell: str) -> None:
 def test_our_own_numbers_keep_their_minus_sign() -> None:
     frame = pl.DataFrame({"note": ["-5"], "amount": ["-5"], "row": [3], "empty": pl.Series([None], dtype=pl.String)})
     assert csv_text(frame, ("amount",)) == "note,amount,row,empty\n'-5,-5,3,\n"
+
+
+def test_columns_may_have_names_that_are_patterns_to_polars() -> None:
+    frame = pl.DataFrame({"*": ["=1"], "^a.*$": ["b"], "a.b": ["c"]})
+    assert csv_text(frame) == "*,^a.*$,a.b\n'=1,b,c\n"
+    linked = link_rows(outcomes(("invalid", "not_a_number")), frame, "r1")
+    assert linked.columns[:4] == ["*", "^a.*$", "a.b", "batchpost_run"]
+    file = io.BytesIO()
+    table = ParquetTable(file, pa.schema([(name, pa.string()) for name in frame.columns]), {})
+    table.write(frame)
+    table.close()
+    assert pq.read_table(file).to_pylist() == [{"*": "=1", "^a.*$": "b", "a.b": "c"}]
 
 
 @pytest.mark.parametrize("columns", [1, 2])
