@@ -1,17 +1,20 @@
 """Working ahead: the next item of an iterator is made in a thread while the one before it is used.
 
-Reading and mapping spend their time in polars, outside the interpreter's lock, so that two of them share two cores.
+Reading, mapping and hashing spend their time in polars, outside the interpreter's lock, so that they share the cores.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["ahead"]
+__all__ = ["ahead", "made_ahead"]
 
 Item = TypeVar("Item")
+Made = TypeVar("Made")
+WORKERS = 3  # each with an item in work; one more is held
 
 
 def ahead(items: Iterator[Item]) -> Iterator[Item]:
@@ -26,3 +29,16 @@ def ahead(items: Iterator[Item]) -> Iterator[Item]:
     finally:
         if isinstance(items, Generator):
             items.close()
+
+
+def made_ahead(make: Callable[[Item], Made], items: Iterator[Item]) -> Iterator[Made]:
+    """What ``make`` makes of each item, in their order; several are made at once, in threads, while the one before them
+    is used. What goes wrong is raised where its item is due; what the iterator raises, when it is asked."""
+    with ThreadPoolExecutor(WORKERS, "made ahead") as threads:
+        coming: deque[Future[Made]] = deque()
+        for item in items:
+            coming.append(threads.submit(make, item))
+            if len(coming) > WORKERS:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()

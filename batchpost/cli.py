@@ -55,7 +55,7 @@ def main() -> NoReturn:
     """The program. What it writes is for its user alone, also where a library makes the file."""
     os.umask(0o077)
     # polars' allocator (jemalloc) gives memory back after half a second, only to ask for it again with the next batch.
-    os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:10000,muzzy_decay_ms:10000")
+    os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:3000,muzzy_decay_ms:3000")
     sys.exit(run_command(sys.argv[1:]))
 
 

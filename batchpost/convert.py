@@ -165,7 +165,8 @@ def _text(wanted: Wanted) -> Conversion:
         (text.str.contains(_AS_NUMBER), "id_as_number"),
         otherwise="scientific_notation",
     )
-    typed = pl.when(~text.str.contains("|".join(patterns))).then(text)
+    sound = pl.lit(True) if wanted.fixed else ~text.str.contains("|".join(patterns))  # what the job says is its own
+    typed = pl.when(sound).then(text)
     return Conversion(((wanted.make("typed", typed),),), why, json_string)
 
 

@@ -29,11 +29,10 @@ class Keys:
 
     def repeated(self, spool: Path) -> Iterator[pl.DataFrame]:
         """The rows whose key occurs again: ``row, key, body_hash``, in order, all rows of a key in one frame."""
-        heads = pl.concat(self._heads, rechunk=False) if self._heads else pl.Series(dtype=pl.UInt64)
-        in_order = heads.drop_nulls().sort()
-        twice = in_order.filter(in_order == in_order.shift(1)).unique()
+        twice = pl.concat(_twice(self._heads)) if self._heads else pl.Series()
         if twice.is_empty():
             return
+        heads = pl.concat(self._heads, rechunk=False)
         alike = heads.is_in(twice.implode()).fill_null(value=False)
         parts = 1 + int(alike.sum()) // _PART
         for part in range(parts):
@@ -42,9 +41,17 @@ class Keys:
             yield found.filter(pl.col("key").is_duplicated())
 
 
+def _twice(heads: list[pl.Series]) -> Iterator[pl.Series]:
+    """The beginnings that occur more than once, found part by part: a sorted copy of all would double the memory."""
+    parts = 1 + sum(map(len, heads)) // _PART
+    for part in range(parts):
+        in_order = pl.concat([some.filter(some % parts == part) for some in heads]).sort()
+        yield in_order.filter(in_order == in_order.shift(1)).unique()
+
+
 def _picked(spool: Path, wanted: pl.Series) -> Iterator[pl.DataFrame]:
     first = 0
-    for record in read_spool(spool):
+    for record in read_spool(spool, ("row", "key", "body_hash")):
         here = wanted.slice(first, record.height)
         first += record.height
-        yield record.select("row", "key", "body_hash").filter(here)
+        yield record.filter(here)

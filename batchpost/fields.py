@@ -123,6 +123,12 @@ class BoundField:
         return self.value if self._omits_invalid else self.wanted.part("literal")
 
     @property
+    def exact(self) -> pl.Expr:
+        """The amount of :attr:`readable` (Decimal)."""
+        exact = self.wanted.part("exact")
+        return pl.when(self.value.is_not_null()).then(exact) if self._omits_invalid else exact
+
+    @property
     def json(self) -> JsonValue:
         """The JSON value; null where the field is left out."""
         json = self._conversion.json(self.value)

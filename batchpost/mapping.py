@@ -8,7 +8,6 @@ from itertools import zip_longest
 import polars as pl
 
 from batchpost.condition import Condition, check_where
-from batchpost.convert import EXACT
 from batchpost.fields import BoundField, campaign_of, cell, fields_of, unwrapped
 from batchpost.job import Job
 from batchpost.model import Outcome
@@ -150,14 +149,15 @@ class Mapper:
         money = self._job.money_fields
         # A total is no operation's money: counted, it would double the books.
         countable = pl.col("reason").ne_missing("totals_row")
-        readable = {name: pl.when(countable).then(self._fields[name].readable) for name in money}
+        readable = pl.when(countable).then(self._fields[money[0]].readable) if money else _NULL
+        amounts = {f"money_{name}": pl.when(countable).then(self._fields[name].exact) for name in money}
         sent = pl.col("outcome").is_null()
         key = [pl.col(f"{name}.cell").fill_null("") for name in self._job.rows.key]
         return {
             "campaign_id": self._campaign_id(),
             **{name: self._value(name) for name in ("transaction_id", "event_id", "pid")},
-            "amount": readable[money[0]] if money else _NULL,
-            **{f"money_{name}": text.cast(EXACT, strict=False) for name, text in readable.items()},
+            "amount": readable,
+            **amounts,
             "stake": pl.when(sent).then(self._stake()) if self._job.spec.stakes else _NULL,
             "key_extra": pl.concat_str(key, separator=_SEPARATOR) if key else pl.lit(""),
             "body": pl.when(sent).then(pl.col("body")),

@@ -6,7 +6,7 @@ What the ledger says of the rows comes after it, in :mod:`batchpost.compare`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from zlib import crc32
 
 import polars as pl
 
-from batchpost.ahead import ahead
+from batchpost.ahead import ahead, made_ahead
 from batchpost.batch import Batch, Fingerprint
 from batchpost.duplicates import Keys
 from batchpost.errors import InputRefused
@@ -131,12 +131,11 @@ def read_input(job: Job, readers: Sequence[Reader], identity: Identity, spool: P
     Raises InputRefused for what cannot be read soundly.
     """
     plan, keys = Plan(spool, identity, job.spec.is_event), Keys()
-    mapper = Mapper(job)
-    hashes = _hashes(job, identity)
+    mapped_of = _mapped(job, identity)
     with SpoolWriter(spool, job.money_fields) as writer:
         for reader in readers:
-            for batch, mapped in ahead(_mapped(mapper, reader)):
-                frame = _numbered(plan, batch, mapped).with_columns(hashes)
+            for batch, mapped in made_ahead(mapped_of, ahead(reader.batches())):
+                frame = _numbered(plan, batch, mapped)
                 writer.write(frame)
                 _take_in(plan, job, batch, frame)
                 keys.extend(frame["key"])
@@ -147,9 +146,14 @@ def read_input(job: Job, readers: Sequence[Reader], identity: Identity, spool: P
     return plan
 
 
-def _mapped(mapper: Mapper, reader: Reader) -> Iterator[tuple[Batch, pl.DataFrame]]:
-    for batch in ahead(reader.batches()):
-        yield batch, mapper.map(batch.frame, last=batch.last, ragged=batch.ragged)
+def _mapped(job: Job, identity: Identity) -> Callable[[Batch], tuple[Batch, pl.DataFrame]]:
+    """What becomes of a batch by itself: its mapped rows with their hashes."""
+    mapper, hashes = Mapper(job), _hashes(job, identity)
+
+    def mapped(batch: Batch) -> tuple[Batch, pl.DataFrame]:
+        return batch, mapper.map(batch.frame, last=batch.last, ragged=batch.ragged).with_columns(hashes)
+
+    return mapped
 
 
 def repeat_of(job: Job) -> pl.Expr:

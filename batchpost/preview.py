@@ -87,14 +87,17 @@ def _totals(prepared: Prepared) -> Iterator[tuple[str, int, int | None]]:
 
 def books_of(prepared: Prepared) -> Books:
     """Rows, reasons and money by outcome as the plan stands."""
-    books, first, fates = Books(), 0, prepared.plan.fates
-    for record in ahead(read_spool(prepared.plan.spool)):
-        money = [name for name in record.columns if name.startswith("money_")]
-        decided = fates.series(first, record.height).with_columns(
-            pl.col("outcome").fill_null(TO_SEND), pl.col("reason").fill_null("")
-        )
-        books.add(record.select(money).hstack(decided) if money else decided)
+    fates, first = prepared.plan.fates, 0
+    money = [f"money_{name}" for name in prepared.job.money_fields]
+    parts = []
+    for record in ahead(read_spool(prepared.plan.spool, ("row", *money))):
+        codes = pl.Series("code", fates.codes[first : first + record.height], dtype=pl.UInt8)
+        parts.append(record.with_columns(codes).group_by("code").agg(pl.len().alias("rows"), pl.col(money).sum()))
         first += record.height
+    books = Books()
+    for code, rows, *sums in pl.concat(parts).group_by("code").agg(pl.all().sum()).iter_rows() if parts else ():
+        outcome, reason = fates.table[code]
+        books.count(outcome or TO_SEND, reason, rows, dict(zip(prepared.job.money_fields, sums, strict=True)))
     return books
 
 

@@ -7,7 +7,7 @@ the results know each row without holding millions of them in memory. It is dele
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -68,13 +68,13 @@ class SpoolWriter:
             self._writer.write_batch(table.combine_chunks().to_batches()[0])
 
 
-def read_spool(path: Path) -> Iterator[pl.DataFrame]:
-    """The frames as they were written, in order; none for an input without rows."""
+def read_spool(path: Path, columns: Sequence[str] = ()) -> Iterator[pl.DataFrame]:
+    """The frames as they were written, in order, or these columns of them; none for an input without rows."""
     if path.stat().st_size == 0:
         return
     with path.open("rb") as file, pa.ipc.open_stream(file) as reader:
         for batch in reader:
-            frame = pl.from_arrow(batch)
+            frame = pl.from_arrow(batch.select(list(columns)) if columns else batch)
             if not isinstance(frame, pl.DataFrame):
                 raise TypeError("a spool holds record batches")
             yield frame

@@ -37,6 +37,14 @@ class Books:
             for outcome, total in outcomes.group_by("outcome").agg(pl.col(name).sum()).iter_rows():
                 totals[outcome] = totals.get(outcome, Decimal(0)) + total
 
+    def count(self, outcome: str, reason: str, rows: int, money: Mapping[str, Decimal]) -> None:
+        """Take in so many rows of one outcome and reason, with their money by field."""
+        self.rows[outcome] += rows
+        self.reasons[reason] += rows
+        for name, total in money.items():
+            totals = self.money.setdefault(name, {})
+            totals[outcome] = totals.get(outcome, Decimal(0)) + total
+
     @property
     def read(self) -> int:
         """Rows read: every one of them has exactly one outcome."""
