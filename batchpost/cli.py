@@ -25,6 +25,12 @@ from batchpost.output import Output
 
 __all__ = ["batchpost", "main", "run_command"]
 
+_POLARS = {
+    # Its allocator (jemalloc) gives memory back after half a second, only to ask for it again with the next batch.
+    "_RJEM_MALLOC_CONF": "dirty_decay_ms:3000,muzzy_decay_ms:3000",
+    # One thread more than there are processors: the stages of a plan wait for each other now and then.
+    "POLARS_MAX_THREADS": str((os.cpu_count() or 1) + 1),
+}
 _COMMANDS = (init, check, plan, run, retry, resolve, runs, show, verify, export, abandon, stop, forget, sandbox, schema)
 
 
@@ -54,8 +60,8 @@ for _command in _COMMANDS:
 def main() -> NoReturn:
     """The program. What it writes is for its user alone, also where a library makes the file."""
     os.umask(0o077)
-    # polars' allocator (jemalloc) gives memory back after half a second, only to ask for it again with the next batch.
-    os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:3000,muzzy_decay_ms:3000")
+    for name, value in _POLARS.items():
+        os.environ.setdefault(name, value)
     sys.exit(run_command(sys.argv[1:]))
 
 

@@ -80,7 +80,7 @@ def _rows(
         repeat_of(job),
         pl.col("pid").fill_null(""),
     )
-    known = record.select("row", "key", "body_hash", plan.stakes.alias("stake"), pl.col("amount").fill_null(""))
+    known = record.select("row", "key", "body_hash", "stake", pl.col("amount").fill_null(""))
     by_event = job.spec.is_event and bool(job.rows.key)  # several operations may share a lead and an event
     for (lead, event, campaign, body, repeat, pid), (number, key, body_hash, stake, amount) in zip(
         columns.iter_rows(), known.iter_rows(), strict=True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 
 from batchpost.ledger import Ledger
 from batchpost.locks import remove_lock
@@ -17,6 +18,9 @@ def clear_run(at: Places, run_id: str) -> None:
     The folder goes last: while it is there, :func:`clear_finished` finds the run.
     """
     remove_lock(at.locks, f"run {run_id}")
+    with suppress(OSError):  # what a process was writing when it was killed
+        for part in (at.results / run_id).glob(".*.part"):
+            part.unlink()
     shutil.rmtree(at.run(run_id), ignore_errors=True)
 
 

@@ -37,14 +37,14 @@ class Operation(NamedTuple):
 
     row: int
     key: bytes
-    body: bytes
+    body_hash: bytes
     stake: bytes
     fires_again: bool
 
 
 @dataclass(slots=True)
 class Plan:
-    """What the first pass found. ``identity`` makes the hashes of its operations; a plan that was loaded has none.
+    """What the first pass found.
 
     ``batches`` are (file, rows, digest) of every batch read, to know them again in the second pass. ``in_doubt`` are
     the rows to send of which an attempt with the same body may have arrived before; ``repeated`` the updates of leads
@@ -52,8 +52,6 @@ class Plan:
     """
 
     spool: Path
-    identity: Identity | None = None
-    is_event: bool = False
     fates: Fates = field(default_factory=Fates)
     files: list[Fingerprint] = field(default_factory=list)
     batches: list[tuple[int, int, bytes]] = field(default_factory=list)
@@ -101,17 +99,7 @@ class Plan:
     def operations(self, code: int = SEND) -> Iterator[pl.DataFrame]:
         """The rows of a fate, as frames of what :class:`Operation` has, in order; by default those still to be sent."""
         for record in self.records(code):
-            yield record.filter(pl.col("key").is_not_null()).select(
-                "row", "key", "body_hash", self.stakes.alias("stake"), "fires_again"
-            )
-
-    @property
-    def stakes(self) -> pl.Expr:
-        """The keyed hashes (16 bytes) of the spool's stakes, empty for updates; made for the rows that need them."""
-        if not self.is_event:
-            return pl.lit(b"", pl.Binary)
-        assert self.identity  # noqa: S101 - a plan that was loaded is for results alone
-        return self.identity.stakes(pl.col("stake"))
+            yield record.filter(pl.col("key").is_not_null()).select(Operation._fields)
 
     def records(self, code: int) -> Iterator[pl.DataFrame]:
         """What the spool has of the rows of a fate, in order."""
@@ -130,7 +118,7 @@ def read_input(job: Job, readers: Sequence[Reader], identity: Identity, spool: P
 
     Raises InputRefused for what cannot be read soundly.
     """
-    plan, keys = Plan(spool, identity, job.spec.is_event), Keys()
+    plan, keys = Plan(spool), Keys()
     mapped_of = _mapped(job, identity)
     with SpoolWriter(spool, job.money_fields) as writer:
         for reader in readers:
@@ -197,9 +185,11 @@ def _hashes(job: Job, identity: Identity) -> list[pl.Expr]:
     parts = ("transaction_id", "event_id", "key_extra") if job.spec.is_event else ("campaign_id", "transaction_id")
     sends = pl.col("body").is_not_null()
     key = pl.when(sends).then(pl.concat_str(parts, separator="\0"))
+    stake = pl.when(sends).then(pl.col("stake").fill_null(""))
     return [
         identity.operations(key).alias("key"),
         identity.bodies(pl.col("body")).alias("body_hash"),
+        (identity.stakes(stake) if job.spec.is_event else pl.when(sends).then(pl.lit(b""))).alias("stake"),
         (repeat_of(job) == Repeat.FIRES_AGAIN).alias("fires_again"),
     ]
 

@@ -1,4 +1,4 @@
-"""The first pass's record of every row, on disk: ids, amounts, stakes and hashes, in the order read.
+"""The first pass's record of every row, on disk: ids, amounts and hashes, in the order read.
 
 An Arrow IPC stream in a private file (0600), one record batch for each batch of the input. It lets the second pass and
 the results know each row without holding millions of them in memory. It is deleted when its run is finished.
@@ -34,7 +34,7 @@ def spool_schema(money: tuple[str, ...]) -> dict[str, pl.DataType]:
         "detail": pl.String(),
         "key": pl.Binary(),
         "body_hash": pl.Binary(),
-        "stake": pl.String(),
+        "stake": pl.Binary(),
         "fires_again": pl.Boolean(),
     }
 

@@ -41,8 +41,7 @@ def _record(first: int, details: list[str | None]) -> pl.DataFrame:
     ).with_columns(
         (pl.col("row") + 2).alias("line"),
         *(pl.format("{}_{}", pl.lit(name), "row").alias(name) for name in ("transaction_id", "event_id", "pid")),
-        *(pl.lit(None, pl.Binary).alias(name) for name in ("key", "body_hash")),
-        pl.lit(None, pl.String).alias("stake"),
+        *(pl.lit(None, pl.Binary).alias(name) for name in ("key", "body_hash", "stake")),
         pl.lit(None, pl.Boolean).alias("fires_again"),
         pl.lit(None, pl.String).alias("campaign_id"),
         pl.lit("5.00").alias("amount"),

@@ -27,7 +27,7 @@ def a_frame(first: int, rows: int) -> pl.DataFrame:
             "money_revenue": [Decimal("1.50")] * rows,
             "key": [b"k" * 16] * rows,
             "body_hash": [None] * rows,
-            "stake": [""] * rows,
+            "stake": [b""] * rows,
             "fires_again": [True] * rows,
             "body": ["not kept"] * rows,
         }
