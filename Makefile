@@ -25,7 +25,7 @@ demo: $(VENV)/.run  ## the sample jobs against the sandbox, twice: the second ti
 	@$(BIN)/python tools/demo.py
 
 test: $(VENV)/.dev  ## all tests
-	@$(BIN)/python -m pytest -q -n 2
+	@$(BIN)/python -m pytest -q -n 3
 
 check: $(VENV)/.dev  ## lint, format, types, import rules, lock files
 	$(BIN)/ruff check .
