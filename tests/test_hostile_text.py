@@ -300,7 +300,9 @@ def test_every_text_comes_back_through_a_file_to_fix_as_it_was(
     texts = [[text.replace("\0", "") for text in row] for row in rows]
     path = tmp_path_factory.mktemp("fix") / "to_fix.csv"
     with path.open("wb") as file:
-        CsvTable(file, columns).write(pl.DataFrame([[*row, "1"] for row in texts], schema=columns, orient="row"))
+        CsvTable(file, columns, comes_back=True).write(
+            pl.DataFrame([[*row, "1"] for row in texts], schema=columns, orient="row")
+        )
     found = cells(path)
     assert len(found) == len(rows) + 1
     assert [cell for row in found for cell in row if RUNS.match(cell)] == []
