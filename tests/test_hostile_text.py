@@ -113,7 +113,7 @@ def harmless(done: Done) -> bool:
 
 def cells(path: Path) -> list[list[str]]:
     """A CSV file as another program reads it."""
-    return list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+    return list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline="")))
 
 
 # -- what servers say ------------------------------------------------------------------------------------------------
