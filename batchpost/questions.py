@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import click
 
 __all__ = ["Person", "Terminal", "confirm"]
+
+_LOOK = 0.2  # seconds
 
 
 class Person(Protocol):
@@ -25,14 +28,26 @@ class Person(Protocol):
 
 def confirm(question: str) -> bool:
     """Asks on standard error for a yes or no; Enter is a no. Raises click.Abort where the input ends."""
-    _let_signals_end_it()
-    return click.confirm(question, err=True)
+    with _ended_by_signals():
+        return click.confirm(question, err=True)
 
 
-def _let_signals_end_it() -> None:
-    """polars takes SIGINT over with SA_RESTART: the system would go on reading, and Ctrl-C wait for Enter."""
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """While a person is asked, SIGINT and SIGTERM end the waiting.
+
+    polars takes SIGINT over with SA_RESTART: the system would go on reading, and Ctrl-C wait for Enter. And a signal
+    that comes in the instant before the reading begins interrupts nothing: a timer does, five times a second.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.siginterrupt(number, True)
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, _LOOK, _LOOK)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 class Terminal:
@@ -40,19 +55,19 @@ class Terminal:
 
     def choose(self, question: str, choices: Sequence[str], default: int) -> int:
         """Shows the choices with numbers from 1 and asks for one."""
-        _let_signals_end_it()
         click.echo(question, err=True)
         for number, choice in enumerate(choices, 1):
             click.echo(f"  {number}  {choice}", err=True)
-        answer: int = click.prompt("Number", type=click.IntRange(1, len(choices)), default=default + 1, err=True)
+        with _ended_by_signals():
+            answer: int = click.prompt("Number", type=click.IntRange(1, len(choices)), default=default + 1, err=True)
         return answer - 1
 
     def enter(self, question: str, default: str, complaint: Callable[[str], str]) -> str:
         """Asks until the answer is fit."""
-        _let_signals_end_it()
         while True:
             shown = bool(default)
-            answer = str(click.prompt(question, default=default, show_default=shown, err=True)).strip()
+            with _ended_by_signals():
+                answer = str(click.prompt(question, default=default, show_default=shown, err=True)).strip()
             problem = complaint(answer)
             if not problem:
                 return answer
