@@ -171,7 +171,7 @@ def _updates(
             plan.fates.settle(row, Outcome.ALREADY_DELIVERED, "unchanged")
         elif same and any(one.state == "ignored" and one.body == before.body for one in decided.get(key, ())):
             plan.fates.settle(row, Outcome.SKIPPED, "ignored")
-        elif row in plan.repeated:
+        elif plan.repeated and plan.repeated[row]:
             goes_out.add(key)
 
 

@@ -1,6 +1,6 @@
 """Rows of one operation in one input: found by the first bytes of their keys, then proved by whole keys from the spool.
 
-Memory is eight bytes a row, and what a million rows that look alike take.
+Memory is eight bytes a row, and what a million rows that look alike take (or more, where one operation has more).
 """
 
 from __future__ import annotations

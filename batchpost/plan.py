@@ -47,8 +47,9 @@ class Plan:
     """What the first pass found.
 
     ``batches`` are (file, rows, digest) of every batch read, to know them again in the second pass. ``in_doubt`` are
-    the rows to send of which an attempt with the same body may have arrived before; ``repeated`` the updates of leads
-    that have several in this input. ``links`` names for each row the one that it mends; it is empty for ordinary files.
+    the rows to send of which an attempt with the same body may have arrived before. ``repeated`` has a 1 for each row
+    that is an update of a lead with several in this input, and is empty where there is none. ``links`` names for each
+    row the one that it mends; it is empty for ordinary files.
     """
 
     spool: Path
@@ -57,7 +58,7 @@ class Plan:
     batches: list[tuple[int, int, bytes]] = field(default_factory=list)
     campaigns: set[str] = field(default_factory=set)
     in_doubt: set[int] = field(default_factory=set)
-    repeated: set[int] = field(default_factory=set)
+    repeated: bytearray = field(default_factory=bytearray)
     links: list[Link | None] = field(default_factory=list)
 
     @property
@@ -98,15 +99,15 @@ class Plan:
 
     def operations(self, code: int = SEND) -> Iterator[pl.DataFrame]:
         """The rows of a fate, as frames of what :class:`Operation` has, in order; by default those still to be sent."""
-        for record in self.records(code):
-            yield record.filter(pl.col("key").is_not_null()).select(Operation._fields)
+        for record in self.records(code, Operation._fields):
+            yield record.filter(pl.col("key").is_not_null())
 
-    def records(self, code: int) -> Iterator[pl.DataFrame]:
-        """What the spool has of the rows of a fate, in order."""
+    def records(self, code: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """These columns of the spool for the rows of a fate, in order."""
         if code not in self.fates.codes:
             return
         first = 0
-        for record in read_spool(self.spool):
+        for record in read_spool(self.spool, columns):
             fates = self.fates.codes[first : first + record.height]
             first += record.height
             if code in fates:
@@ -207,7 +208,9 @@ def _find_duplicates(plan: Plan, job: Job, keys: Keys) -> None:
             plan.fates.settle_all(rows.filter(bodies > 1)["row"], Outcome.INVALID, "contradiction")
             plan.fates.settle_all(rows.filter(bodies == 1, ~first)["row"], Outcome.SKIPPED, "duplicate_in_input")
             continue
-        plan.repeated.update(rows["row"])
+        plan.repeated = plan.repeated or bytearray(plan.rows)
+        for row in rows["row"]:
+            plan.repeated[row] = 1
         if job.rows.skip_unchanged:
             same = pl.col("body_hash") == pl.col("body_hash").shift(1).over("key")
             plan.fates.settle_all(rows.filter(same)["row"], Outcome.SKIPPED, "duplicate_in_input")

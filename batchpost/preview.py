@@ -80,8 +80,8 @@ def samples_of(prepared: Prepared, most: int) -> list[Sample]:
 
 def _totals(prepared: Prepared) -> Iterator[tuple[str, int, int | None]]:
     code = prepared.plan.fates.code(Outcome.SKIPPED, "totals_row")
-    for record in prepared.plan.records(code):
-        for file, row, line in record.select("file", "file_row", "line").iter_rows():
+    for record in prepared.plan.records(code, ("file", "file_row", "line")):
+        for file, row, line in record.iter_rows():
             yield prepared.readers[file].file.name, row, line
 
 

@@ -43,7 +43,7 @@ def a_plan(rows: Sequence[tuple[str, str]], stake: str = "5", fires_again: bool 
         Operation(number, mark(key), mark(body), mark(stake), fires_again) for number, (key, body) in enumerate(rows)
     ]
     keys = [key for key, _ in rows]
-    plan.repeated = {number for number, key in enumerate(keys) if keys.count(key) > 1}
+    plan.repeated = bytearray(keys.count(key) > 1 for key in keys)
     return plan
 
 
