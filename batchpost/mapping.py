@@ -86,7 +86,7 @@ class Mapper:
             *self._problems(work.filter("suspect")),
             *(self._filtered(self._condition, work) if self._condition else ()),
         ]
-        first = pl.concat(verdicts).unique("row", keep="first")
+        first = pl.concat(verdicts).unique("row", keep="first", maintain_order=True)
         decided = [_spread(first, name, work.height) for name in ("outcome", "reason", "detail")]
         return work.with_columns(*decided, json_objects(work, self._body)).select(self._output)
 

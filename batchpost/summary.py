@@ -29,13 +29,12 @@ class Books:
 
     def add(self, outcomes: pl.DataFrame) -> None:
         """Take in rows: columns ``outcome``, ``reason`` and any ``money_<field>``."""
-        for outcome, reason, count in outcomes.group_by("outcome", "reason").len().iter_rows():
-            self.rows[outcome] += count
-            self.reasons[reason] += count
-        for name in (name for name in outcomes.columns if name.startswith("money_")):
-            totals = self.money.setdefault(name.removeprefix("money_"), {})
-            for outcome, total in outcomes.group_by("outcome").agg(pl.col(name).sum()).iter_rows():
-                totals[outcome] = totals.get(outcome, Decimal(0)) + total
+        money = [name for name in outcomes.columns if name.startswith("money_")]
+        fields = [name.removeprefix("money_") for name in money]
+        for outcome, reason, rows, *sums in (
+            outcomes.group_by("outcome", "reason").agg(pl.len().alias("rows"), pl.col(money).sum()).iter_rows()
+        ):
+            self.count(outcome, reason, rows, dict(zip(fields, sums, strict=True)))
 
     def count(self, outcome: str, reason: str, rows: int, money: Mapping[str, Decimal]) -> None:
         """Take in so many rows of one outcome and reason, with their money by field."""
