@@ -10,10 +10,21 @@ import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
-__all__ = ["address_fault", "has_secret", "is_address", "is_loopback", "names_one", "shown", "split_object"]
+__all__ = [
+    "PATTERN",
+    "address_fault",
+    "has_secret",
+    "is_address",
+    "is_loopback",
+    "names_one",
+    "shown",
+    "split_object",
+    "split_url",
+]
+
+PATTERN = re.compile(r"[*?\[]")  # what makes a path, or a key, stand for several
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://", re.ASCII)
-_PATTERN = re.compile(r"[*?\[]")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _FETCH = "fetch the file first and name the copy"
 
@@ -31,7 +42,7 @@ def address_fault(address: str) -> tuple[str, str] | None:
         return _object_fault(address)
     if scheme not in ("https", "http"):
         return f"{scheme}:// addresses are not supported yet", _FETCH
-    url = _split(address)
+    url = split_url(address)
     if url is None or not url.hostname:
         return f"is not an {scheme} address", "write one like https://example.com/exports/conv.csv"
     if scheme == "http" and not is_loopback(url.hostname):
@@ -66,7 +77,7 @@ def has_secret(address: str) -> bool:
 
 def names_one(address: str) -> bool:
     """Whether an address is that of one file, and not of a prefix or a pattern."""
-    return not address.lower().startswith("s3://") or not (_PATTERN.search(address) or address.endswith("/"))
+    return not address.lower().startswith("s3://") or not (PATTERN.search(address) or address.endswith("/"))
 
 
 def split_object(address: str) -> tuple[str, str]:
@@ -88,7 +99,8 @@ def _object_fault(address: str) -> tuple[str, str] | None:
     return None
 
 
-def _split(text: str) -> SplitResult | None:
+def split_url(text: str) -> SplitResult | None:
+    """The parts of a URL; None where it is none (a bad port, a bad IPv6 address, blanks)."""
     try:
         url = urlsplit(text)
         _ = url.port

@@ -6,9 +6,9 @@ import codecs
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
-from batchpost.address import address_fault, is_address, shown
+from batchpost.address import address_fault, is_address, shown, split_url
 from batchpost.fieldrules import field_findings, near_field
 from batchpost.job import ROUTE_KEYS, ByColumn, Job, Value
 from batchpost.jobtext import Finding, did_you_mean
@@ -78,7 +78,7 @@ def _address(job: Job) -> Iterator[Finding]:
         yield Finding(("api", "base_url"), *problem)
     proxy, ca_file = job.api.proxy, job.api.ca_file
     if proxy is not None and not is_reference(proxy):
-        url = _split(proxy)
+        url = _ascii_url(proxy)
         if url is None or url.scheme not in ("http", "https") or not url.hostname:
             yield Finding(
                 ("api", "proxy"), "is not an http or https URL", "write one like http://proxy.example.com:3128"
@@ -91,7 +91,7 @@ def _address(job: Job) -> Iterator[Finding]:
 
 
 def _bad_address(job: Job) -> tuple[str, str] | None:
-    url = _split(job.api.base_url)
+    url = _ascii_url(job.api.base_url)
     if url is None or url.scheme not in ("http", "https") or not url.hostname:
         return "is not an https URL", "write one like https://api.pingtree.com"
     if "@" in url.netloc:
@@ -103,14 +103,8 @@ def _bad_address(job: Job) -> tuple[str, str] | None:
     return None
 
 
-def _split(text: str) -> SplitResult | None:
-    """The parts of a URL; None where it is none (a bad port, a bad IPv6 address, blanks)."""
-    try:
-        url = urlsplit(text)
-        _ = url.port
-    except ValueError:
-        return None
-    return None if re.search(r"[\s\\]", text) or not text.isascii() else url
+def _ascii_url(text: str) -> SplitResult | None:
+    return split_url(text) if text.isascii() else None
 
 
 def _source(job: Job) -> Iterator[Finding]:

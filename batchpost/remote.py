@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchpost.address import address_fault, names_one, shown, split_object
+from batchpost.address import PATTERN, address_fault, names_one, shown, split_object
 from batchpost.errors import InputRefused, NoInput, UsageError
 from batchpost.files import naming
 from batchpost.holding import Holding
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from batchpost.objects import Objects
 
 __all__ = ["Fetched", "Remote", "this_process"]
-
-PATTERN = re.compile(r"[*?\[]")
 
 
 class Fetched:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchpost.address import address_fault, is_address, names_one, shown
+from batchpost.address import PATTERN, address_fault, is_address, names_one, shown
 from batchpost.batch import Batch, Decision, Dialect, Fingerprint, InputFile
 from batchpost.csvfile import CsvFile
 from batchpost.csvgrammar import Limits
@@ -41,7 +40,6 @@ __all__ = [
     "unsupported",
 ]
 
-PATTERN = re.compile(r"[*?\[]")
 _UNSEEN = {"Cc", "Cs", "Zl", "Zp"}  # by Unicode category; Cs is what a name that is not UTF-8 has
 
 
