@@ -8,13 +8,18 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from batchpost.errors import LedgerError, Locked, UsageError
 from batchpost.files import private_folder
+from batchpost.identity import Identity
+from batchpost.ledger import Ledger
 from batchpost.locks import Locks, is_held
+from batchpost.model import HashKind
 from batchpost.prepare import Prepared
 from batchpost.sandbox import Sandbox
+from tests.ledgers import alter
 from tests.workspaces import (
     DEDUPED,
     Onlooker,
@@ -84,6 +89,24 @@ def test_a_ledger_that_must_exist_is_not_made_new(tmp_path: Path, server: Sandbo
     with pytest.raises(LedgerError, match="must_exist"):
         fresh.run()
     assert fresh.run(new_ledger=True)["exit_code"] == 0
+
+
+def test_a_ledger_of_an_older_version_knows_its_operations_by_its_own_hashes(tmp_path: Path, server: Sandbox) -> None:
+    place = Workspace(tmp_path, server.base_url)
+    place.sales()
+    at = place.places.ledger
+    Ledger.open(at).close()
+    alter(at, "UPDATE meta SET value = 'blake2b' WHERE name = 'hash'")  # as a migration leaves it
+    write_csv(tmp_path / "in.csv", sale_rows(3))
+    place.run()
+    with place.ledger() as ledger:
+        old = Identity(ledger.hash_key, place.load().api.origin, is_event=True, kind=HashKind.BLAKE2B)
+        parts = pl.DataFrame({"parts": [f"{lead}\0{DEDUPED}\0" for lead in leads(3)]})
+        keys = parts.select(old.operations(pl.col("parts"))).to_series().to_list()
+        assert set(ledger.events(keys)) == set(keys)
+    write_csv(tmp_path / "in.csv", sale_rows(4))
+    assert place.run()["reasons"] == {"ledger": 3, "conversion": 1}
+    assert sorted(fired(server.received)) == leads(4)
 
 
 def test_a_summary_that_cannot_be_read_does_not_hide_the_one_before(workspace: Workspace) -> None:
@@ -177,11 +200,14 @@ def test_what_a_finished_run_left_that_died_in_its_last_moment_goes_with_the_nex
         [first] = ledger.runs()
     left = private_folder(workspace.places.run(first.run_id))
     (left / "plan.arrow").write_text("txn_00007")
+    half = workspace.places.results / first.run_id / ".summary.json.part"
+    half.write_text("{")
     with Locks(workspace.places.locks) as locks:
         locks.take(f"run {first.run_id}", "the run")
     before = len(list(workspace.places.locks.iterdir()))
     workspace.run()
     assert not left.exists()
+    assert not half.exists()
     assert not is_held(workspace.places.locks, f"run {first.run_id}")
     assert len(list(workspace.places.locks.iterdir())) == before - 1
 
