@@ -2,20 +2,24 @@
 
     python bench/plan.py [--rows 10000000] [--runs 3] [--peer-rows 500000]
 
-The file is made here, 90 bytes a row, as CSV and as Parquet. Beside it, in the same rounds, what a script usually does:
-``csv.DictReader``, ``Decimal``, ``datetime.strptime`` and ``json.dumps`` for each row. It gets fewer rows, as it is
-slower. Each is a process of its own; the figures are medians. Everything runs on this machine and ends by itself.
+The file is made here, 90 bytes a row, as CSV, as the same in UTF-16, and as Parquet. Beside it, in the same rounds,
+what a script usually does: ``csv.DictReader``, ``Decimal``, ``datetime.strptime`` and ``json.dumps`` for each row. It gets
+fewer rows, as it is slower. Each is a process of its own; the figures are medians. Everything runs on this machine and
+ends by itself.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
+from codecs import BOM_UTF16_LE
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,6 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import polars as pl
 
+FILES = {"CSV": "rows.csv", "CSV in UTF-16": "rows-utf16.csv", "Parquet": "rows.parquet"}
 STEP = 500_000  # rows made at a time, and rows of a Parquet row group
 JOB = """
 name = "plan"
@@ -60,7 +65,7 @@ with open(sys.argv[1], newline="") as file:
 
 
 class Figures(NamedTuple):
-    """One process: seconds from start to end, seconds of CPU, megabytes resident at most."""
+    """One process: seconds from start to end, seconds of CPU, megabytes resident at most; those that it starts too."""
 
     wall: float
     cpu: float
@@ -79,10 +84,12 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="batchpost-bench-") as name:
         folder = Path(name)
-        sizes = [made(folder / f"rows.{kind}", arguments.rows) for kind in ("csv", "parquet")]
+        sizes = {title: made(folder / file, arguments.rows) for title, file in FILES.items()}
         commands = {
-            f"batchpost plan, CSV of {sizes[0]:.0f} MB": (plan(folder, "csv"), arguments.rows),
-            f"batchpost plan, Parquet of {sizes[1]:.0f} MB": (plan(folder, "parquet"), arguments.rows),
+            f"batchpost plan, {title} of {sizes[title]:,.0f} MB": (plan(folder, file), arguments.rows)
+            for title, file in FILES.items()
+        }
+        commands |= {
             "usual loop over the CSV": (
                 [sys.executable, "-c", USUAL, str(folder / "rows.csv"), str(arguments.peer_rows)],
                 min(arguments.peer_rows, arguments.rows),
@@ -115,7 +122,10 @@ def make(path: Path, rows: int) -> None:
     with path.open("wb") as file:
         for first in range(0, rows, STEP):
             frame = some_rows(first, min(STEP, rows - first))
-            if path.suffix == ".csv":
+            if path.name == FILES["CSV in UTF-16"]:
+                text = frame.write_csv(include_header=not first)
+                file.write((BOM_UTF16_LE if not first else b"") + text.encode("utf-16-le"))
+            elif path.suffix == ".csv":
                 frame.write_csv(file, include_header=not first)
             else:
                 table = frame.to_arrow()
@@ -148,20 +158,38 @@ def _digits(number: pl.Expr, width: int) -> pl.Expr:
     return number.cast(str).str.zfill(width)
 
 
-def plan(folder: Path, kind: str) -> Sequence[str]:
+def plan(folder: Path, name: str) -> Sequence[str]:
     """A job over the file, and the command that plans it."""
-    (folder / f"{kind}.toml").write_text(JOB.format(name=f"rows.{kind}"))
-    return [sys.executable, "-m", "batchpost", "plan", str(folder / f"{kind}.toml")]
+    (folder / f"{name}.toml").write_text(JOB.format(name=name))
+    return [sys.executable, "-m", "batchpost", "plan", str(folder / f"{name}.toml")]
 
 
 def measured(command: Sequence[str]) -> Figures:
     """Run a command to its end, which must be a good one, and say what it took."""
     begun = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "BENCH_ORG": "org_bench"})
-    _, status, usage = os.wait4(process.pid, 0)
+    started: dict[str, int] = {}
+    while True:
+        ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if ended:
+            break
+        started |= peaks_of_children(process.pid)
+        time.sleep(0.1)
     if os.waitstatus_to_exitcode(status):
         sys.exit(f"{' '.join(command[:5])} ended with {os.waitstatus_to_exitcode(status)}")
-    return Figures(time.perf_counter() - begun, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    resident = (usage.ru_maxrss + sum(started.values())) / 1024
+    return Figures(time.perf_counter() - begun, usage.ru_utime + usage.ru_stime, resident)
+
+
+def peaks_of_children(pid: int) -> dict[str, int]:
+    """KB resident at most so far, of each process that a process has started (Linux; proc(5))."""
+    peaks = {}
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                found = re.search(r"VmHWM:\s*(\d+) kB", Path(f"/proc/{child}/status").read_text())
+                peaks[child] = int(found[1]) if found else 0
+    return peaks
 
 
 if __name__ == "__main__":
