@@ -3,9 +3,9 @@
     python bench/plan.py [--rows 10000000] [--runs 3] [--peer-rows 500000]
 
 The file is made here, 90 bytes a row, as CSV, as the same in UTF-16, and as Parquet. Beside it, in the same rounds,
-what a script usually does: ``csv.DictReader``, ``Decimal``, ``datetime.strptime`` and ``json.dumps`` for each row. It gets
-fewer rows, as it is slower. Each is a process of its own; the figures are medians. Everything runs on this machine and
-ends by itself.
+what a script usually does: ``csv.DictReader``, ``Decimal``, ``datetime.strptime`` and ``json.dumps`` for each row. It
+gets fewer rows, as it is slower. Each is a process of its own; the figures are medians. Everything runs on this machine
+and ends by itself.
 """
 
 from __future__ import annotations
