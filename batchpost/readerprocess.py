@@ -21,7 +21,7 @@ from batchpost.errors import UsageError
 if TYPE_CHECKING:
     from io import FileIO  # what unbuffered pipes are
 
-__all__ = ["EXIT_MEMORY", "Header", "ReaderEnded", "ReaderProcess", "packed", "reader_process"]
+__all__ = ["EXIT_MEMORY", "Header", "ReaderEnded", "ReaderProcess", "close_spare", "packed", "reader_process"]
 
 Header = dict[str, Any]
 
@@ -199,6 +199,7 @@ def _keep(process: ReaderProcess) -> None:
 
 
 @atexit.register
-def _close_spare() -> None:
+def close_spare() -> None:
+    """End the process that waits for a next file, if there is one; done at the program's end."""
     while _spare:
         _spare.pop().close()

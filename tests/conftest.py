@@ -7,8 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from batchpost.readerprocess import close_spare
 from batchpost.sandbox import Sandbox
 from tests.workspaces import Workspace, sandbox
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_reader_left() -> Iterator[None]:
+    """Test workers end without the interpreter's own clearing up."""
+    yield
+    close_spare()
 
 
 @pytest.fixture
