@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from batchpost.crashed import write_crashed, write_ends
+from batchpost.ended import EndedRows
 from batchpost.errors import BatchpostError, LedgerError
 from batchpost.files import private_folder
 from batchpost.fold import fold_rows, fold_run
@@ -19,7 +20,7 @@ from batchpost.jobfile import load_job
 from batchpost.journal import sitting_files
 from batchpost.ledger import Ledger, RunRecord
 from batchpost.lookback import Found
-from batchpost.outcomes import EndedRows, Ends
+from batchpost.outcomes import Ends
 from batchpost.salvage import Salvage
 
 __all__ = ["Taken", "put_away", "take_in"]
@@ -70,17 +71,17 @@ def put_away(folder: Path, taken: Taken) -> str:
 
 def _salvage(ledger: Ledger, run: Found, record: RunRecord, damage: DamagedJournal) -> str:
     folder = run.at.run(record.run_id)
-    history, rows = History(), EndedRows()
-    try:
-        salvage = Salvage(record, folder)
-        settled = salvage.replay(history)
-        fold_rows(ledger, record.run_id, salvage.sittings, settled, history, rows.add, after=record.folded)
-    except (OSError, ValueError) as error:
-        raise _beyond_help(folder, damage, error) from error
-    told = ""
-    if record.state == "running":  # any other run has the results that its last sitting wrote
-        ends = Ends(rows.frame(), history.open, "journal_damaged")
-        told = _write_results(run, lambda job: write_ends(job, record.run_id, salvage.plan, _results(run), ends))
+    history, told = History(), ""
+    with EndedRows(folder) as ended:
+        try:
+            salvage = Salvage(record, folder)
+            settled = salvage.replay(history)
+            fold_rows(ledger, record.run_id, salvage.sittings, settled, history, ended.add, after=record.folded)
+        except (OSError, ValueError) as error:
+            raise _beyond_help(folder, damage, error) from error
+        if record.state == "running":  # any other run has the results that its last sitting wrote
+            ends = Ends(ended, history.open, "journal_damaged")
+            told = _write_results(run, lambda job: write_ends(job, record.run_id, salvage.plan, _results(run), ends))
     doubts = sum(row.in_doubt for row in history.open.values())
     return (
         f" Its journal is damaged ({damage.path.name}: {damage.what}): {doubts:,} rows may have been sent and have no "

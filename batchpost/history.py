@@ -10,18 +10,21 @@ import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+import polars as pl
 
 from batchpost.errors import LedgerError
 from batchpost.journal import FORMAT, boot_id
-from batchpost.model import Outcome, Settlement
-from batchpost.records import OF_A_ROW, Claim, Line, cut_off, lost_in_a_power_cut, read_lines
+from batchpost.records import Line, cut_off, lost_in_a_power_cut, read_lines
+from batchpost.recordshapes import OF_ROWS, Claim
+from batchpost.settled import Settled
 
-__all__ = ["Claim", "DamagedJournal", "Ended", "History", "Open", "check_header", "replay", "sitting_number"]
+__all__ = ["DamagedJournal", "History", "Open", "check_header", "replay", "sitting_number"]
 
 
-_OUTCOMES = {outcome.value: outcome for outcome in Outcome}  # a quarter of the time of Outcome(value)
 _NAME = re.compile(r"sitting-(\d+)\.log")
+_PART = 50_000  # settled rows in a frame, about
 
 
 class DamagedJournal(LedgerError):
@@ -34,21 +37,6 @@ class DamagedJournal(LedgerError):
             f"{path}: {what}; what it recorded there is lost. `batchpost abandon {path.parent.name}` gives the run up: "
             "it books what can be read, and whatever else may have been sent is in doubt from then on"
         )
-
-
-class Ended(NamedTuple):
-    """A settled row: its claim, its end and the evidence. Times are Unix seconds; ``sitting`` (from 1) is that of its
-    last attempt."""
-
-    number: int
-    claim: Claim
-    settlement: Settlement
-    at: float
-    first_attempt_at: float
-    attempts: int
-    latency_ms: float
-    may_be_applied: bool
-    sitting: int = 1
 
 
 @dataclass(slots=True)
@@ -88,6 +76,10 @@ class History:
     over: tuple[str, int] | None = None
     starts: int = 0
     sitting: int = 1
+    # Nearly all rows are claimed, started and settled once, in one sitting. Those are kept out of ``open`` until it is
+    # over, in two maps that take many of them at a time.
+    _claims: dict[int, tuple[bytes, bytes, bytes, str]] = field(default_factory=dict, init=False, repr=False)
+    _started: dict[int, float] = field(default_factory=dict, init=False, repr=False)
 
     def begin(self, sitting: int) -> None:
         """The file of this sitting begins; which boot it is of, its first record will say."""
@@ -95,24 +87,35 @@ class History:
         self.over = None
         self.header = {**self.header, "boot_id": ""}
 
-    def apply(self, record: list[Any]) -> Ended | None:
-        """Take in the next record; returns the row that it ends. Raises KeyError for a row without a claim."""
-        kind = record[0]
-        if kind == "claim":
-            for number, claim in record[2]:
-                self.open.setdefault(number, Open(claim)).claimed = self.sitting
-        elif kind == "sitting":
-            self.header = {**record[1], **self.header, "boot_id": record[1]["boot_id"]}
-            self.sittings += 1
-        elif kind == "over":
-            self.over = (record[3], record[4])
-        else:
-            return self._apply_to_row(record, self.open[record[1]])
-        return None
+    def knows(self, row: int) -> bool:
+        """Whether the row is claimed and not settled."""
+        return row in self._claims or row in self.open
+
+    def apply(self, record: Sequence[Any], settled: Settled) -> None:
+        """Take in the next record; the rows that it ends go to ``settled``. Raises KeyError for a row without a
+        claim."""
+        match record:
+            case ("claim", _, rows, claims):
+                self._claim(rows, claims)
+            case ("start", at, rows):
+                self._start(at, rows)
+            case ("end", at, rows, latencies, applied, *settlement):
+                self._end(at, rows, latencies, applied, settlement, settled)
+            case ("again", row, _, kind, applied):
+                self._opened(row).attempted(may_be_applied=applied, redirected=kind == "redirect")
+            case ("sitting", facts):
+                self.header = {**facts, **self.header, "boot_id": facts["boot_id"]}
+                self.sittings += 1
+            case ("over", _, _, cause, code):
+                self.over = (cause, code)
+            case _:
+                raise ValueError(f"no record: {record[0]}")
 
     def close(self, *, lost_writes: bool) -> None:
         """The sitting is over. A row started and without an end is in doubt; where records may be lost, every one is
         that the sitting claimed: the claim is on disk before anything is lost of it."""
+        for number in list(self._claims):
+            self._opened(number)
         for number, row in list(self.open.items()):
             lost = lost_writes and row.claimed == self.sitting
             row.attempted(may_be_applied=row.started or lost)
@@ -125,27 +128,62 @@ class History:
         """Whether the sitting read last was of this boot of the machine; no where either is not known."""
         return bool(boot) and self.header.get("boot_id") == boot
 
-    def _apply_to_row(self, record: list[Any], row: Open) -> Ended | None:
-        kind, number, at = record[:3]
-        if kind == "start":
+    def _claim(self, rows: Sequence[int], claims: Sequence[tuple[bytes, bytes, bytes, str]]) -> None:
+        for row in self.open.keys() & rows if self.open else ():
+            self.open[row].claimed = self.sitting
+        again = self._claims.keys() & rows if self._claims else ()
+        fresh = zip(rows, claims, strict=True)
+        self._claims.update(
+            ((row, claim) for row, claim in fresh if row not in self.open and row not in again)
+            if self.open or again
+            else fresh
+        )
+
+    def _start(self, at: float, rows: Sequence[int]) -> None:
+        self.starts += len(rows)
+        if self._plain(rows) and self._started.keys().isdisjoint(rows):
+            self._started.update(dict.fromkeys(rows, at))
+            return
+        for number in rows:
+            row = self._opened(number)
             row.started = True
             row.sitting = self.sitting
             row.attempts += 1
-            self.starts += 1
             row.first_attempt_at = row.first_attempt_at or at
-        elif kind == "again":
-            row.attempted(may_be_applied=record[4], redirected=record[3] == "redirect")
-        else:
-            settlement = Settlement(_OUTCOMES[record[3]], *record[4:11])
+
+    def _end(
+        self, at: float, rows: Sequence[int], latencies: Any, applied: Any, settlement: Sequence[Any], settled: Settled
+    ) -> None:
+        if self._plain(rows) and self._started.keys() >= set(rows):
+            claims = [self._claims.pop(number) for number in rows]
+            firsts = [self._started.pop(number) for number in rows]
+            settled.add(rows, zip(*claims, strict=True), settlement, at, firsts, 1, latencies, applied, self.sitting)
+            return
+        ended = [self._opened(number) for number in rows]
+        for number in rows:
             del self.open[number]
-            latency, may_be_applied = record[11:13]
-            evidence = (row.first_attempt_at, row.attempts, latency, may_be_applied, row.sitting)
-            return Ended(number, row.claim, settlement, at, *evidence)
-        return None
+        claims = [row.claim for row in ended]
+        firsts = [row.first_attempt_at for row in ended]
+        attempts, sittings = [row.attempts for row in ended], [row.sitting for row in ended]
+        settled.add(rows, zip(*claims, strict=True), settlement, at, firsts, attempts, latencies, applied, sittings)
+
+    def _plain(self, rows: Sequence[int]) -> bool:
+        """Whether nothing is known of these rows but their claims, and perhaps a first start."""
+        return (not self.open or self.open.keys().isdisjoint(rows)) and self._claims.keys() >= set(rows)
+
+    def _opened(self, number: int) -> Open:
+        """The row with all that is known of it, for what is not said of many rows at a time. Raises KeyError."""
+        if number in self.open:
+            return self.open[number]
+        row = self.open[number] = Open(Claim(*self._claims.pop(number)), sitting=self.sitting, claimed=self.sitting)
+        if (at := self._started.pop(number, None)) is not None:
+            row.started, row.attempts, row.first_attempt_at = True, 1, at
+        return row
 
 
-def replay(files: Sequence[Path], history: History, *, boot: Callable[[], str] = boot_id) -> Iterator[Ended]:
-    """Read all sittings of a run in order and yield every settled row, in the order settled.
+def replay(files: Sequence[Path], history: History, *, boot: Callable[[], str] = boot_id) -> Iterator[pl.DataFrame]:
+    """Read all sittings of a run in order and yield every settled row, in the order settled, as frames of
+    :data:`batchpost.settled.SETTLED`.
 
     ``history`` is filled meanwhile and complete at the end. Memory grows with the rows open at one time, not with the
     rows settled. A row can be settled twice, in two sittings: the later one counts. Raises LedgerError for damage and
@@ -174,8 +212,9 @@ def _check_sequence(files: Sequence[Path]) -> None:
             raise DamagedJournal(path, "the file of the sitting before is missing")
 
 
-def _sitting(path: Path, earlier: Sequence[Path], history: History, boot: str) -> Generator[Ended, None, bool]:
+def _sitting(path: Path, earlier: Sequence[Path], history: History, boot: str) -> Generator[pl.DataFrame, None, bool]:
     """Read one sitting; returns whether something of it was lost in a crash."""
+    settled = Settled()
     damaged_at = -1
     under_way = False
     for line in read_lines(path):
@@ -185,17 +224,19 @@ def _sitting(path: Path, earlier: Sequence[Path], history: History, boot: str) -
             if (line.offset and not under_way) or not _is_of_a_crash(line, history.is_of_boot(boot)):
                 raise DamagedJournal(path, f"damaged at byte {damaged_at}")
             continue
-        if not under_way or record[0] not in OF_A_ROW:
+        if not under_way or record[0] not in OF_ROWS:
             _check(path, line, damaged_at, under_way, earlier)
             under_way = record[0] != "over"
         try:
-            ended = history.apply(record)
+            history.apply(record, settled)
         except KeyError as row:
             raise DamagedJournal(
                 path, f"damaged before byte {line.offset}: row {row} was sent without a claim"
             ) from row
-        if ended:
-            yield ended
+        if settled.height >= _PART:
+            yield settled.frame()
+    if settled.height:
+        yield settled.frame()
     return damaged_at >= 0
 
 
@@ -218,8 +259,8 @@ def _check(path: Path, line: Line, damaged_at: int, under_way: bool, earlier: Se
 
 def check_header(header: dict[str, Any], path: Path) -> None:
     """Raises LedgerError for a first record in a format newer than this program's."""
-    made_as = header.get("format", FORMAT)
-    if made_as != FORMAT:
+    made_as = header.get("format", 1)
+    if made_as not in (1, FORMAT):
         raise LedgerError(
             f"{path}: written in format {made_as} of the journal, and this program knows {FORMAT}: "
             "go on with the program that wrote it"

@@ -1,22 +1,23 @@
 """What happened to each row of a run, durably: claim, start, settle.
 
 A run has one folder; each sitting appends to one file of its own, so what a crash left behind is never written over.
-A record is one line, ``<crc32, 8 hex digits> <JSON array>``, handed to the operating system in one ``write``: after
+A record is one line, ``<crc32, 8 hex digits> <JSON array>``, handed to the operating system before the next step: after
 SIGKILL nothing written is lost. ``fsync`` covers the first record and claims before their rows may start, and
 everything else within 50 ms. The checksum is that of the array, started from the line's offset in the file: a record is
 sound in its own place only. Why a log of our own and not SQLite: ``docs/decisions/journal.md``.
 
     ["sitting", {format, run_id, boot_id, pid, at, before, …}]                       first line of a file
-    ["claim", so_far, [[row, key, body_hash, stake, amount], …]]                     hashes in hex
-    ["start", row, at]
+    ["claim", so_far, [row, …], keys, body_hashes, stakes, amounts]                  hashes in hex, joined
+    ["start", at, [row, …]]
     ["again", row, at, kind, may_be_applied]                                         an attempt that did not end the row
-    ["end", row, at, outcome, reason, detail, http_status, lead_status, conversion_id, pid, redirect_url,
-            latency_ms, may_be_applied]
+    ["end", at, [row, …], [latency_ms, …], may_be_applied, outcome, reason, detail, http_status, lead_status,
+            conversion_id, pid, redirect_url]
     ["over", so_far, at, cause, exit_code]                                           the sitting ended in order
 
-``so_far`` is [bytes of this file known to be on disk, rows claimed in it, the highest of them or -1]: damage before
-that byte is not the trace of a crash, and the rest tells which claims the damage can hide. ``before`` are the sizes of
-the files of earlier sittings. Times are Unix seconds. Reading is :mod:`batchpost.history`.
+What is said of several rows is a list with an item a row, or the item alone where it is the same for all. ``so_far`` is
+[bytes of this file known to be on disk, rows claimed in it, the highest of them or -1]: damage before that byte is not
+the trace of a crash, and the rest tells which claims the damage can hide. ``before`` are the sizes of the files of
+earlier sittings. Times are Unix seconds. Reading is :mod:`batchpost.history`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from batchpost.model import Row, Settlement
 
 __all__ = ["FORMAT", "DiskFile", "Journal", "LogFile", "boot_id", "create_sitting", "sitting_files"]
 
-FORMAT = 1  # of the records; a first record without one is of this format
+FORMAT = 2  # of the records; the first had one row a record, and is read as well
 
 
 def boot_id() -> str:
@@ -110,6 +111,7 @@ class Journal:
         self._name = name
         self._boot = boot
         self._held: list[bytes] = []
+        self._ended: list[tuple[int, float, bool, Settlement]] = []
         self._end = self._size = self._durable = 0  # bytes: recorded, handed over, on disk
         self._claimed, self._highest = 0, -1
         self._broken: OSError | None = None
@@ -121,7 +123,7 @@ class Journal:
     @property
     def dirty(self) -> bool:
         """Whether something is not yet known to be on disk."""
-        return bool(self._held) or self._size > self._durable
+        return bool(self._held or self._ended) or self._size > self._durable
 
     def begin(self, header: dict[str, Any]) -> None:
         """The first record of a sitting, on disk when it returns: nothing can be behind it without it."""
@@ -131,17 +133,22 @@ class Journal:
         self._durable = self._size
 
     async def claim(self, rows: Sequence[Row]) -> None:
-        """Make it durable that these rows are about to be sent; returns when that is on disk."""
-        entries = [[row.number, row.key.hex(), row.body_hash.hex(), row.stake.hex(), row.amount] for row in rows]
-        self._append(["claim", self._so_far(), entries])
+        """Make it durable that these rows are about to be sent; returns when that is on disk. All have stakes of one
+        length."""
+        numbers = [row.number for row in rows]
+        keys = b"".join([row.key for row in rows]).hex()
+        bodies = b"".join([row.body_hash for row in rows]).hex()
+        stakes = b"".join([row.stake for row in rows]).hex()
+        amounts = _packed([row.amount for row in rows])
+        self._append(["claim", self._so_far(), numbers, keys, bodies, stakes, amounts])
         self._claimed += len(rows)
-        self._highest = max([self._highest, *(row.number for row in rows)])
+        self._highest = max(self._highest, *numbers)
         await self.sync()
 
-    def start(self, number: int) -> None:
-        """The next thing that happens is the first byte of an attempt."""
-        self._hold(b'["start",%d,%.3f]' % (number, self._clock()))
-        self.flush()
+    def start(self, numbers: Sequence[int]) -> None:
+        """The next thing that happens is the first byte of an attempt of each of these rows. What was held goes to the
+        operating system with it, in one write."""
+        self._append(["start", _milliseconds(self._clock()), numbers])
 
     def again(self, number: int, kind: str, *, may_be_applied: bool) -> None:
         """An attempt is over without ending its row. Held until :meth:`flush`, as :meth:`settle`."""
@@ -150,14 +157,16 @@ class Journal:
     def settle(self, number: int, settlement: Settlement, *, latency_ms: float, may_be_applied: bool) -> None:
         """The row's end. ``may_be_applied``: some attempt of it may have had its effect.
 
-        It is held until :meth:`flush`, which the worker's next start does, so that the two cost one write. A worker
-        that does not start a row at once must flush before it waits: then a kill finds no more rows without an end
-        than there are workers.
+        It is held until :meth:`flush` or the next :meth:`start`, so that all that came back together costs one write.
+        Who waits must flush before: then a kill finds no more rows without an end than were in flight.
         """
-        self._hold(orjson.dumps(["end", number, self._clock(), *settlement, latency_ms, may_be_applied]))
+        if self._broken:
+            self._check()
+        self._ended.append((number, latency_ms, may_be_applied, settlement))
 
     def flush(self) -> None:
         """Hand what is held over to the operating system."""
+        self._hold_ended()
         if not self._held:
             return
         lines = b"".join(self._held)
@@ -192,8 +201,17 @@ class Journal:
         return [self._durable, self._claimed, self._highest]
 
     def _append(self, record: list[Any]) -> None:
+        self._hold_ended()
         self._hold(orjson.dumps(record))
         self.flush()
+
+    def _hold_ended(self) -> None:
+        if not self._ended:
+            return
+        numbers, latencies, applied, settlements = zip(*self._ended, strict=True)
+        self._ended.clear()
+        columns = map(_packed, (applied, *zip(*settlements, strict=True)))
+        self._hold(orjson.dumps(["end", _milliseconds(self._clock()), numbers, latencies, *columns]))
 
     def _hold(self, text: bytes) -> None:
         if self._broken:
@@ -216,6 +234,15 @@ class Journal:
     def _fail(self, error: OSError) -> None:
         self._broken = error
         raise JournalError(f"{self._name} cannot be written: {error.strerror}") from error
+
+
+def _packed(values: Sequence[Any]) -> Any:
+    """The values, or the only one that there is among them."""
+    return values[0] if values.count(values[0]) == len(values) else values
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds, 3)
 
 
 def sitting_files(folder: Path) -> list[Path]:

@@ -8,56 +8,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
 
 import orjson
 
-from batchpost.model import Outcome
+from batchpost.recordshapes import read_record
 
-__all__ = ["OF_A_ROW", "Claim", "Line", "cut_off", "lost_in_a_power_cut", "read_lines"]
+__all__ = ["Line", "cut_off", "lost_in_a_power_cut", "read_lines"]
 
-OF_A_ROW = frozenset({"start", "again", "end"})  # records about one row, which its claim comes before
 _SECTOR = 512  # bytes that a disk writes whole or not at all
 _ZEROS = re.compile(rb"\0+")
 _BEGINNING = re.compile(rb"[0-9a-f]{0,8}|[0-9a-f]{8} (\[[^\0-\x1f]*)?")
 _NEXT = re.compile(rb'[0-9a-f]{8} \["|[0-9a-f]{0,8} ?\[?\Z')  # a record's first bytes, or what a cut left of them
 _END_OF_JSON = ord("]")
-_OUTCOMES = frozenset(outcome.value for outcome in Outcome)
-_MOST_ROWS = 2**32
-_LATEST = 1e11  # Unix seconds; the year 5138
-_NUMBERS = (float, int)
-_EVIDENCE = (str, str, str, str)  # lead_status, conversion_id, pid, redirect_url
-_SHAPES: dict[tuple[type, ...], str] = {
-    (str, dict): "sitting",
-    (str, list, list): "claim",
-    **{(str, int, at): "start" for at in _NUMBERS},
-    **{(str, int, at, str, bool): "again" for at in _NUMBERS},
-    **{
-        (str, int, at, str, str, str, status, *_EVIDENCE, latency, bool): "end"
-        for at, status, latency in product(_NUMBERS, (int, type(None)), _NUMBERS)
-    },
-    **{(str, list, at, str, int): "over" for at in _NUMBERS},
-}
-_ENTRY = (int, str, str, str, str)
-_SO_FAR = (int, int, int)
-_from_hex = bytes.fromhex
-
-
-class Claim(NamedTuple):
-    """A row that was about to be sent, with what the ledger needs to know of it."""
-
-    key: bytes
-    body_hash: bytes
-    stake: bytes
-    amount: str
 
 
 class Line(NamedTuple):
-    """A line and its offset in the file. ``record`` is None where it is damaged; a claim's last item is a list of
-    (row, :class:`Claim`)."""
+    """A line and its offset in the file. ``record`` is as :func:`batchpost.recordshapes.read_record` gives it, None
+    where it is damaged."""
 
     offset: int
     text: bytes
@@ -133,59 +103,6 @@ def _decode(line: bytes, offset: int) -> list[Any] | None:
     if line[:9] != b"%08x " % crc32(text, offset):
         return None
     try:
-        record = orjson.loads(text)
+        return read_record(orjson.loads(text))
     except orjson.JSONDecodeError:
         return None
-    if type(record) is not list:
-        return None
-    kind = _SHAPES.get((*map(type, record),))
-    return _CHECKS[kind](record) if kind is not None and kind == record[0] else None
-
-
-def _check_of_a_row(record: list[Any]) -> list[Any] | None:
-    return record if 0 <= record[1] < _MOST_ROWS and 0 <= record[2] < _LATEST else None
-
-
-def _check_end(record: list[Any]) -> list[Any] | None:
-    known = record[3] in _OUTCOMES and 0 <= (record[6] or 0) < 1000
-    return _check_of_a_row(record) if known else None
-
-
-def _check_sitting(record: list[Any]) -> list[Any] | None:
-    before = record[1].get("before", [])
-    sizes = isinstance(before, list) and all(type(size) is int for size in before)
-    return record if sizes and isinstance(record[1].get("boot_id"), str) else None
-
-
-def _check_over(record: list[Any]) -> list[Any] | None:
-    return record if _is_so_far(record[1]) and 0 <= record[2] < _LATEST else None
-
-
-def _check_claim(record: list[Any]) -> list[Any] | None:
-    """The claim with its entries as (row, Claim)."""
-    if not _is_so_far(record[1]):
-        return None
-    claims = []
-    try:
-        for entry in record[2]:
-            number, key, body_hash, stake, amount = entry
-            if (*map(type, entry),) != _ENTRY or not 0 <= number < _MOST_ROWS:
-                return None
-            claims.append((number, Claim(_from_hex(key), _from_hex(body_hash), _from_hex(stake), amount)))
-    except (TypeError, ValueError):
-        return None
-    return [record[0], record[1], claims]
-
-
-def _is_so_far(item: list[Any]) -> bool:
-    return (*map(type, item),) == _SO_FAR
-
-
-_CHECKS = {
-    "sitting": _check_sitting,
-    "claim": _check_claim,
-    "start": _check_of_a_row,
-    "again": _check_of_a_row,
-    "end": _check_end,
-    "over": _check_over,
-}

@@ -17,12 +17,14 @@ from typing import Any
 import polars as pl
 
 from batchpost.fates import SEND
-from batchpost.history import Ended, History, Open, check_header, sitting_number
+from batchpost.history import History, Open, check_header, sitting_number
 from batchpost.journal import boot_id, sitting_files
 from batchpost.ledger import RunRecord
 from batchpost.plan import Plan
-from batchpost.records import OF_A_ROW, Claim, Line, cut_off, read_lines
+from batchpost.records import Line, cut_off, read_lines
+from batchpost.recordshapes import OF_ROWS, Claim, rows_of
 from batchpost.routes import ROUTES
+from batchpost.settled import Settled
 from batchpost.spool import read_spool
 
 __all__ = ["Salvage"]
@@ -55,9 +57,9 @@ class Salvage:
         """How many sittings the run had, those included whose files are missing."""
         return max([len(self._files), *map(sitting_number, self._files)])
 
-    def replay(self, history: History) -> Iterator[Ended]:
+    def replay(self, history: History) -> Iterator[pl.DataFrame]:
         """As :func:`batchpost.history.replay`, as far as it can be proved; the rest of what may have been sent is in
-        ``history.open``, in doubt."""
+        ``history.open``, in doubt. Raises ValueError for sound records that contradict each other."""
         history.header = dict(self._header)
         for path in self._files:
             last = path == self._files[-1]
@@ -69,18 +71,22 @@ class Salvage:
         for row in self._hidden:
             history.open[row] = Open(self._claims[row], in_doubt=True, sitting=self.sittings)
 
-    def _sitting(self, path: Path, history: History) -> Iterator[Ended]:
+    def _sitting(self, path: Path, history: History) -> Iterator[pl.DataFrame]:
         history.begin(sitting_number(path))
+        settled = Settled()
         for line in read_lines(path):
             record = line.record
             if record is None:
                 continue
-            if record[0] in OF_A_ROW and record[1] not in history.open:
-                history.open[record[1]] = Open(
-                    self._claims[record[1]], sitting=history.sitting, claimed=history.sitting
-                )
-            if ended := history.apply(record):
-                yield ended
+            try:
+                for row in rows_of(record) if record[0] in OF_ROWS else ():
+                    if not history.knows(row):
+                        history.open[row] = Open(self._claims[row], sitting=history.sitting, claimed=history.sitting)
+                history.apply(record, settled)
+            except KeyError as row:
+                raise ValueError(f"{path.name} says of row {row} what no run does") from row
+        if settled.height:
+            yield settled.frame()
 
     def _survey(self, path: Path, wanted: bytearray) -> None:
         """Note what the claims of a sitting name, and the rows that were sent without one that can be read."""
@@ -91,8 +97,9 @@ class Salvage:
             if record[0] == "sitting":
                 check_header(record[1], path)
                 self._header = self._header or record[1]
-            elif record[0] in OF_A_ROW and not claims.seen[record[1]]:
-                claims.seen[record[1]] = wanted[record[1]] = 1
+            for row in rows_of(record) if record[0] in OF_ROWS else ():
+                if not claims.seen[row]:
+                    claims.seen[row] = wanted[row] = 1
         claims.end()
 
 
@@ -119,12 +126,12 @@ class _Claims:
                 self.reach = max(self.reach, min(highest + 1, len(self.seen)))
             self._count, self._since_claim = claimed, False
         if kind == "claim":
-            for row, _ in line.record[2]:
+            for row in line.record[2]:
                 self._check(row)
                 self.seen[row] = 1
             self._count += len(line.record[2])
-        elif kind in OF_A_ROW:
-            self._check(line.record[1])
+        for row in rows_of(line.record) if kind in OF_ROWS else ():
+            self._check(row)
 
     def end(self) -> None:
         """The file is read."""

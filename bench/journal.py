@@ -60,10 +60,11 @@ class Log:
         self._journal.begin({"run_id": "bench"})
 
     async def claim(self, rows: Sequence[Row]) -> None:
-        await self._journal.claim(rows)
+        if rows:
+            await self._journal.claim(rows)
 
     def start(self, row: Row) -> None:
-        self._journal.start(row.number)
+        self._journal.start([row.number])
 
     def settle(self, row: Row) -> None:
         self._journal.settle(row.number, ANSWER, latency_ms=12.3, may_be_applied=True)

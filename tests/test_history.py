@@ -9,9 +9,10 @@ import anyio
 import pytest
 
 from batchpost.errors import LedgerError
-from batchpost.history import Ended, History, replay
+from batchpost.history import History, replay
 from batchpost.journal import Journal, boot_id
 from batchpost.model import Outcome, Row, Settlement
+from tests.endings import Ended, ends_of
 from tests.fakes import FakeLog, a_row, inline
 
 BOOTS = ["the same boot", "another boot"]
@@ -42,7 +43,7 @@ def read(folder: Path, *sittings: bytes, boot: str = BOOTS[0]) -> tuple[History,
             target.write(data)
             target.truncate()
     history = History()
-    ends = list(replay(files, history, boot=lambda: BOOT_ID if boot == BOOTS[0] else "0000-another"))
+    ends = ends_of(replay(files, history, boot=lambda: BOOT_ID if boot == BOOTS[0] else "0000-another"))
     return history, ends
 
 
@@ -59,14 +60,14 @@ def crashed() -> FakeLog:
     book = journal(log)
     book.begin({"run_id": "r1"})
     claim(book, a_row(1), a_row(2), a_row(3))
-    book.start(1)
-    book.start(2)
+    book.start([1])
+    book.start([2])
     settle(book, 1)
     anyio.run(book.sync)
     claim(book, a_row(4), a_row(5))
-    book.start(3)
+    book.start([3])
     book.again(3, "server_error", may_be_applied=True)
-    book.start(4)
+    book.start([4])
     return log
 
 
@@ -153,7 +154,7 @@ def test_a_start_without_a_claim_is_refused(tmp_path: Path, boot: str) -> None:
     log = FakeLog()
     book = journal(log)
     book.begin({})
-    book.start(1)
+    book.start([1])
     with pytest.raises(LedgerError, match="row 1 was sent without a claim"):
         read(tmp_path, bytes(log.data), boot=boot)
 
@@ -165,9 +166,9 @@ def test_a_sitting_that_ended_in_order_leaves_no_new_doubt(tmp_path: Path, boot:
     book = journal(log)
     book.begin({})
     claim(book, a_row(1), a_row(2), a_row(3))
-    book.start(1)
+    book.start([1])
     book.again(1, "unauthorized", may_be_applied=False)
-    book.start(2)
+    book.start([2])
     book.again(2, "interrupted", may_be_applied=True)
     book.over("unauthorized", 4)
     book.close()
@@ -190,7 +191,7 @@ def second_sitting(**header: object) -> tuple[FakeLog, Journal]:
     book = journal(log)
     book.begin({"run_id": "other", **header})
     claim(book, a_row(2), a_row(5))
-    book.start(2)
+    book.start([2])
     settle(book, 2)
     return log, book
 
@@ -236,7 +237,7 @@ def test_a_row_was_only_redirected_if_no_other_attempt_may_have_arrived(
     book.begin({"run_id": "r1"})
     claim(book, a_row(1))
     for kind in kinds:
-        book.start(1)
+        book.start([1])
         if kind:
             book.again(1, kind, may_be_applied=True)
     book.flush()
@@ -253,7 +254,7 @@ def test_a_row_that_was_refused_is_not_in_doubt_for_a_later_sitting_that_did_not
     book = journal(log)
     book.begin({"run_id": "r1"})
     claim(book, a_row(1), a_row(2))
-    book.start(1)
+    book.start([1])
     book.again(1, "rate_limited", may_be_applied=False)
     book.over("until", 6)
     history, _ = read(tmp_path, bytes(log.data), second, boot=boot)
@@ -265,7 +266,7 @@ def test_a_row_may_be_settled_again_in_a_later_sitting(tmp_path: Path) -> None:
     book = journal(again)
     book.begin({})
     claim(book, a_row(1))
-    book.start(1)
+    book.start([1])
     settle(book, 1, Settlement(Outcome.ALREADY_DELIVERED, "confirmed_duplicate"))
     _, ends = read(tmp_path, bytes(crashed().data), bytes(again.data))
     assert [(end.number, end.settlement.reason) for end in ends] == [(1, "conversion"), (1, "confirmed_duplicate")]
@@ -280,7 +281,7 @@ def sitting(log: FakeLog, *numbers: int, ends: Iterable[int] = (), starts: bool 
     book.begin({"run_id": "r1"})
     claim(book, *(a_row(number) for number in numbers))
     for number in numbers if starts else ():
-        book.start(number)
+        book.start([number])
     for number in ends:
         settle(book, number, UNSURE)
     if over:

@@ -15,9 +15,11 @@ import anyio.to_thread
 import pytest
 
 from batchpost.errors import JournalError
-from batchpost.history import Claim, Ended, History, replay
+from batchpost.history import History, replay
 from batchpost.journal import DiskFile, Journal, create_sitting, sitting_files
 from batchpost.model import Outcome, Row, Settlement
+from batchpost.recordshapes import Claim
+from tests.endings import Ended, ends_of
 from tests.fakes import FakeLog, a_row, inline
 
 TOOK = Settlement(Outcome.DELIVERED, "conversion", "", 200, "", "conv_1", "src_1", "https://thanks.example.com")
@@ -44,17 +46,17 @@ def test_everything_written_is_read_back(tmp_path: Path) -> None:
     log = FakeLog()
     book = journal(log)
     book.begin({"run_id": "r1", "is_event": True})
-    claim(book, a_row(7, stake=b"\x01" * 16, amount="85.00"), a_row(8))
-    book.start(7)
+    claim(book, a_row(7, stake=b"\x01" * 16, amount="85.00"), a_row(8, stake=b"\x02" * 16))
+    book.start([7])
     book.again(7, "dropped", may_be_applied=True)
-    book.start(7)
+    book.start([7])
     settle(book, 7)
-    book.start(8)
+    book.start([8])
     settle(book, 8, Settlement(Outcome.REJECTED, "lead_not_found", "naïve\n\x1b[1m", 400), applied=False)
     book.over("finished", 0)
     (tmp_path / "sitting-0001.log").write_bytes(log.data)
     history = History()
-    ends = list(replay(sitting_files(tmp_path), history))
+    ends = ends_of(replay(sitting_files(tmp_path), history))
     mark = (7).to_bytes(16, "big")
     assert ends[0] == Ended(7, Claim(mark, mark, b"\x01" * 16, "85.00"), TOOK, 104.0, 101.0, 2, 5.2, True)
     assert [(end.number, end.settlement.detail) for end in ends] == [(7, ""), (8, "naïve\n\x1b[1m")]
@@ -77,7 +79,7 @@ def test_starts_and_ends_do_not_wait_for_the_disk() -> None:
     log = FakeLog()
     book = journal(log)
     claim(book, a_row(1))
-    book.start(1)
+    book.start([1])
     settle(book, 1)
     assert [event[0] for event in log.trace] == ["claim", "sync", "start", "end"]
     assert book.dirty
@@ -95,7 +97,7 @@ def test_after_a_failed_write_or_sync_everything_is_refused(call: str) -> None:
     log.broken, before = "", len(log.data)
     attempts: list[Callable[[], Any]] = [
         lambda: claim(book, a_row(3)),
-        lambda: book.start(1),
+        lambda: book.start([1]),
         lambda: book.again(1, "dropped", may_be_applied=True),
         lambda: settle(book, 1),
         lambda: book.over("finished", 0),
@@ -113,13 +115,13 @@ def test_an_end_is_handed_over_with_the_next_start_in_one_write() -> None:
     log = FakeLog()
     book = journal(log)
     claim(book, a_row(1), a_row(2))
-    book.start(1)
+    book.start([1])
     before = len(log.data)
     book.settle(1, TOOK, latency_ms=5.2, may_be_applied=True)
     assert (len(log.data), book.dirty) == (before, True)
     writes: list[bytes] = []
     book._hand_over = writes.append
-    book.start(2)
+    book.start([2])
     assert [line.split(b'"')[1] for line in writes[0].splitlines()] == [b"end", b"start"]
     assert len(writes) == 1
 
@@ -129,7 +131,7 @@ def test_an_end_that_no_start_follows_is_handed_over_all_the_same(hand_over: Cal
     log = FakeLog()
     book = journal(log)
     claim(book, a_row(1))
-    book.start(1)
+    book.start([1])
     book.settle(1, TOOK, latency_ms=5.2, may_be_applied=True)
     hand_over(book)
     assert "end" in [record[0] for record in log.trace]
@@ -198,7 +200,7 @@ def test_a_record_says_what_damage_before_it_can_hide() -> None:
 def test_a_file_that_cannot_be_synced_is_closed_all_the_same() -> None:
     log = FakeLog()
     book = journal(log)
-    book.start(1)
+    book.start([1])
     log.broken = "sync"
     with pytest.raises(JournalError):
         book.close()
