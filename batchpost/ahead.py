@@ -17,7 +17,7 @@ Made = TypeVar("Made")
 WORKERS = 3  # each with an item in work; one more is held
 
 
-def ahead(items: Iterator[Item]) -> Iterator[Item]:
+def ahead(items: Iterator[Item]) -> Generator[Item, None, None]:
     """The items, in their order, each made while the one before it is used; what the iterator raises is raised where
     its item is due. Holds one item back. Closing it closes a generator, after the item that is being made."""
     try:

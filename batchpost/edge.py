@@ -9,7 +9,7 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -21,23 +21,23 @@ import anyio
 import anyio.to_thread
 
 from batchpost.journal import LogFile, boot_id, create_sitting
-from batchpost.lane import open_transports
+from batchpost.lane import open_wire
 from batchpost.model import Stop
-from batchpost.transport import Origin, Transport
+from batchpost.transport import Origin, Wire
 
-__all__ = ["WORLD", "Edge", "OpenTransports", "Runner"]
+__all__ = ["WORLD", "Edge", "OpenWire", "Runner"]
 
 T = TypeVar("T")
 
 _SIGNALS = {signal.SIGINT: ("SIGINT", 130), signal.SIGTERM: ("SIGTERM", 143)}
 
 
-class OpenTransports(Protocol):
-    """Opens as many transports to one origin as requests may be in flight; see :func:`batchpost.lane`."""
+class OpenWire(Protocol):
+    """Opens as many connections to one origin as requests may be in flight; see :func:`batchpost.lane.open_wire`."""
 
     def __call__(
         self, origin: Origin, *, count: int, timeout: float, proxy: str | None, ca_file: str | None
-    ) -> AbstractAsyncContextManager[Sequence[Transport]]:
+    ) -> AbstractAsyncContextManager[Wire]:
         """``timeout`` is seconds for one attempt."""
 
 
@@ -90,7 +90,7 @@ class Edge:
     boot: Callable[[], str] = boot_id
     create_sitting: Callable[[Path], LogFile] = create_sitting
     run_blocking: Callable[[Callable[[], None]], Awaitable[None]] = _in_thread
-    open_transports: OpenTransports = open_transports
+    open_wire: OpenWire = open_wire
     run: Runner = _run
     heed_signals: Callable[[Callable[[Stop], None]], Coroutine[Any, Any, None]] = _heed_signals
 

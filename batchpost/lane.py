@@ -1,4 +1,5 @@
-"""The fast way to send: one bare HTTP/1.1 connection on asyncio, one request at a time, no pool, no timer of its own.
+"""The fast way to send: bare HTTP/1.1 connections on asyncio, one request at a time on each, no pool, no task and no
+timer for a request.
 
 Replies are parsed by llhttp. Whatever is odd about a reply (RFC 9112) closes the connection, since what follows on it
 could be taken for the reply to the next request.
@@ -12,131 +13,204 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
+import anyio
 import httptools
 from aiohappyeyeballs import start_connection
 
 from batchpost.model import Reply, Target
 from batchpost.replies import MAX_BODY, MAX_HEAD, complete_reply, header_map, names_another
+from batchpost.taskwire import TaskWire
 from batchpost.transport import (
-    MAX_IDLE,
+    Ended,
     Heads,
     MaybeSent,
     NotSent,
     Origin,
+    Request,
     Stage,
-    Transport,
+    TransportFault,
+    Wire,
     causes,
     connect_fault,
+    interrupted,
     tls_context,
     tls_is_closed,
 )
 
-__all__ = ["Lane", "Sweeper", "open_transports"]
+__all__ = ["Lanes", "open_wire"]
 
 _MAX_MESSAGE = 8 * MAX_BODY  # bytes received for one reply, with chunk sizes, trailers and all
 _AT_ONCE = 16_384  # bytes of a request that any kernel takes of a connection on which nothing else waits
 _SECOND_ADDRESS = 0.25  # seconds until the next address of a host is tried as well (RFC 8305)
 
 
-class Sweeper:
-    """Ends the attempts of all lanes that are past their deadline, with one timer for all of them.
+class Lanes:
+    """``count`` keep-alive connections to the origin of ``heads``; see :class:`batchpost.transport.Wire`.
 
-    ``interval`` in seconds is how late an attempt may end. Start it inside the running loop.
+    ``timeout`` in seconds, connect to last byte; an attempt may end a tenth of it late, and 50 ms at most. ``tls`` is
+    needed for https. To be made inside the running loop, and closed.
     """
 
-    def __init__(self, interval: float) -> None:
-        self._interval = interval
-        self._lanes: list[Lane] = []
-        self._timer: asyncio.TimerHandle | None = None
-        self._due = 0.0
+    def __init__(self, heads: Heads, *, count: int, timeout: float, tls: ssl.SSLContext | None = None) -> None:
+        self.notify: Callable[[], None] = _nobody
+        self._heads = heads
+        self._poll = select.poll()  # of all connections: the loop may not have seen yet what came on one
+        self._ended: list[Ended] = []
+        self._free: list[_Lane] = []
+        self._lanes = [_Lane(heads.origin, timeout, tls, self._poll, self._end) for _ in range(count)]
+        self._free += self._lanes
+        self._target: Target | None = None
+        self._head = b""
+        self._interval = min(0.05, timeout / 10)
         self._lenient = False
+        self._sweep_later()
 
-    def watch(self, lane: Lane) -> None:
-        """Look after a lane until :meth:`stop`."""
-        self._lanes.append(lane)
+    def begin(self, requests: Iterable[Request]) -> None:
+        """As :meth:`batchpost.transport.Wire.begin`."""
+        now = time.monotonic()
+        unasked = {fd for fd, _ in self._poll.poll(0)}
+        for token, target, body, max_idle in requests:
+            try:
+                if target is not self._target:
+                    self._target, self._head = target, self._heads.of(target)
+                request = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
+                self._free.pop().begin(token, request, body, now, max_idle, unasked)
+            except Exception as error:  # total on purpose: who begins requests waits for the end of each
+                self._ended.append((token, error))
+                self.notify()
 
-    def start(self) -> None:
-        """Look at the lanes from now on."""
+    def take(self) -> list[Ended]:
+        """As :meth:`batchpost.transport.Wire.take`."""
+        ended, self._ended = self._ended, []
+        return ended
+
+    def abort(self) -> None:
+        """As :meth:`batchpost.transport.Wire.abort`."""
+        for lane in self._lanes:
+            lane.abort()
+
+    def close(self) -> None:
+        """Drop all connections."""
+        self._timer.cancel()
+        for lane in self._lanes:
+            lane.close()
+
+    def _end(self, lane: _Lane, token: object, result: Reply | TransportFault) -> None:
+        if not self._ended:
+            self.notify()
+        self._free.append(lane)
+        self._ended.append((token, result))
+
+    def _sweep_later(self) -> None:
         self._due = time.monotonic() + self._interval
         self._timer = asyncio.get_running_loop().call_later(self._interval, self._sweep)
 
-    def stop(self) -> None:
-        """Let go of the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-
     def _sweep(self) -> None:
+        """End the attempts that are past their deadline: one timer for all of them."""
         now = time.monotonic()
         # A late sweep means that the loop was held up: replies may be waiting to be read, so they get one more turn.
         self._lenient = now - self._due > self._interval and not self._lenient
         for lane in () if self._lenient else self._lanes:
             if lane.deadline <= now:
                 lane.expire()
-        self.start()
+        self._sweep_later()
 
 
-class Lane:
-    """One keep-alive connection to the origin of ``heads``; ``timeout`` in seconds, connect to last byte.
+class _Lane:
+    """One connection and the request on it. ``deadline`` is the monotonic time at which that is over."""
 
-    ``tls`` is needed for https. ``deadline`` is the monotonic time at which ``sweeper`` ends the attempt in flight.
-    """
-
-    def __init__(self, heads: Heads, *, timeout: float, sweeper: Sweeper, tls: ssl.SSLContext | None = None) -> None:
-        self._heads, self._timeout = heads, timeout
-        self._tls = (tls or tls_context()) if heads.origin.scheme == "https" else None
+    def __init__(
+        self,
+        origin: Origin,
+        timeout: float,
+        tls: ssl.SSLContext | None,
+        poll: select.poll,
+        end: Callable[[_Lane, object, Reply | TransportFault], None],
+    ) -> None:
+        self._origin, self._timeout, self._poll, self._end = origin, timeout, poll, end
+        self._tls = (tls or tls_context()) if origin.scheme == "https" else None
         self._connection: _Connection | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._busy = False
+        self._token: object = None
+        self._body = b""
         self.deadline = math.inf
-        self.handed_over = False
-        sweeper.watch(self)
 
-    async def post(self, target: Target, body: bytes, *, max_idle: float = MAX_IDLE) -> Reply:
-        """As :meth:`batchpost.transport.Transport.post`."""
-        request = b"%b%d\r\n\r\n%b" % (self._heads.of(target), len(body), body)
-        now = time.monotonic()
+    def begin(self, token: object, request: bytes, body: bytes, now: float, max_idle: float, unasked: set[int]) -> None:
+        """Send the request, on a new connection unless the old one is quiet and was used ``max_idle`` seconds ago."""
+        self._token, self._body = token, body
         connection = self._connection
-        if connection is None or not connection.is_usable(now, max_idle):
-            self.handed_over = False
-            connection = await self._reconnect(now + self._timeout)
-        waiter = connection.send(request)
-        self.handed_over = True
-        self.deadline = now + self._timeout
-        try:
-            reply = await waiter
-        except asyncio.CancelledError:
-            connection.close()
-            raise
-        finally:
+        if connection is None or connection.closed or now - connection.last_used > max_idle or connection.fd in unasked:
+            self._connecting = asyncio.get_running_loop().create_task(self._send_anew(request, now + self._timeout))
+        else:
+            self.deadline = now + self._timeout
+            connection.send(request)
+        self._busy = True
+
+    def replied(self, reply: Reply) -> None:
+        """The connection has the whole reply."""
+        result: Reply | TransportFault = reply
+        if names_another(reply.body, self._body):
+            self.close()
+            result = MaybeSent("misplaced", "the reply is to another request")
+        self.ended(result)
+
+    def ended(self, result: Reply | TransportFault) -> None:
+        """The request is over."""
+        if self._busy:
+            self._busy = False
             self.deadline = math.inf
-        if names_another(reply.body, body):
-            connection.close()
-            raise MaybeSent("misplaced", "the reply is to another request")
-        return reply
+            self._end(self, self._token, result)
 
     def expire(self) -> None:
         """End the attempt in flight as timed out."""
         if self._connection is not None:
             self._connection.fail(MaybeSent("timeout", "no complete reply in time"))
 
-    async def aclose(self) -> None:
-        """As :meth:`batchpost.transport.Transport.aclose`."""
+    def abort(self) -> None:
+        """End the attempt, if there is one, and the connection with it."""
+        handed_over = self._connecting is None
+        self.close()
+        self.ended(interrupted(handed_over=handed_over))
+
+    def close(self) -> None:
+        """Drop the connection."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
-    async def _reconnect(self, deadline: float) -> _Connection:
-        """A new connection in place of the old. Raises NotSent."""
-        await self.aclose()
-        self._connection = await _connect(self._heads.origin, self._tls, deadline)
-        if self._connection.closed:
-            raise NotSent("closed", "the connection was closed before the request")
-        return self._connection
+    async def _send_anew(self, request: bytes, deadline: float) -> None:
+        """A new connection in place of the old, and the request on it."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        try:
+            connection = await _connect(self, self._origin, self._tls, self._poll, deadline)
+            if connection.closed:
+                raise NotSent("closed", "the connection was closed before the request")
+        except NotSent as fault:
+            self._connecting = None
+            self.ended(fault)
+            return
+        self._connection, self._connecting = connection, None
+        self.deadline = deadline
+        connection.send(request)
 
 
-async def _connect(origin: Origin, tls: ssl.SSLContext | None, deadline: float) -> _Connection:
+def _nobody() -> None:
+    """Nobody wants to know."""
+
+
+async def _connect(
+    lane: _Lane, origin: Origin, tls: ssl.SSLContext | None, poll: select.poll, deadline: float
+) -> _Connection:
     loop = asyncio.get_running_loop()
     stage = Stage.RESOLVING
     try:
@@ -147,16 +221,19 @@ async def _connect(origin: Origin, tls: ssl.SSLContext | None, deadline: float) 
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             stage = Stage.HANDSHAKE
             host = origin.host if tls else None
-            _, connection = await loop.create_connection(_Connection, sock=sock, ssl=tls, server_hostname=host)
+            _, connection = await loop.create_connection(
+                lambda: _Connection(lane, poll), sock=sock, ssl=tls, server_hostname=host
+            )
             return connection
     except Exception as error:  # total on purpose: nothing of the request exists on any socket yet
         raise connect_fault(causes(error), stage) from None
 
 
 class _Connection(asyncio.Protocol):
-    """One TCP or TLS connection and the reply being read from it."""
+    """One TCP or TLS connection and the reply being read from it. ``last_used`` is a monotonic time in seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, lane: _Lane, poll: select.poll) -> None:
+        self._lane, self._poll = lane, poll
         self._transport: asyncio.Transport | None = None
         self._raw: dict[bytes, bytes] = {}
         self._body = bytearray()
@@ -164,85 +241,76 @@ class _Connection(asyncio.Protocol):
         self.on_header = self._raw.setdefault  # the first of a name counts
         self.on_body = self._body.extend
         self._parser: Any = httptools.HttpResponseParser(self)  # the parser holds us, too: connection_lost unties it
-        self._waiter: asyncio.Future[Reply] | None = None
-        self._loop = asyncio.get_running_loop()
-        self._poll = select.poll()
+        self._asked = False
         self.closed = False
-        self._last_used = 0.0
+        self.fd = -1
+        self.last_used = 0.0
         self._known_raw: dict[bytes, bytes] = {}
         self._headers: dict[str, str] = {}
 
     # What the lane does with it.
 
-    def is_usable(self, now: float, max_idle: float) -> bool:
-        """Whether a request may go out on it at ``now``, a monotonic time in seconds."""
-        if self.closed or now - self._last_used > max_idle:
-            return False
-        return not self._poll.poll(0)  # the loop may not have seen yet what came, or that the server closed it
-
-    def send(self, request: bytes) -> asyncio.Future[Reply]:
-        """Hand a request to the socket; the future gets its reply or MaybeSent."""
-        if self._transport is None or self._waiter is not None:
+    def send(self, request: bytes) -> None:
+        """Hand a request to the socket; the lane is told of its reply or of MaybeSent."""
+        if self._transport is None or self._asked:
             raise RuntimeError("a connection carries one request at a time")
-        self._waiter = waiter = self._loop.create_future()
+        self._asked = True
         self._raw.clear()
         self._body.clear()
         self._received = self._status = 0
         self._length = len(request)
         self._complete = self._keep = False
         self._transport.write(request)
-        return waiter
 
     def fail(self, fault: MaybeSent) -> None:
         """End the exchange, if there is one, and the connection with it."""
+        asked = self._asked
         self.close()
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_exception(fault)
+        if asked:
+            self._lane.ended(fault)
 
     def close(self) -> None:
-        """Drop the connection at once; what is still unsent stays unsent."""
-        self.closed = True
-        if self._transport is not None:
+        """Drop the connection at once; what is still unsent stays unsent, and the lane hears no more of it."""
+        if not self.closed and self._transport is not None:
+            self._poll.unregister(self.fd)
             self._transport.abort()
+        self.closed = True
+        self._asked = False
 
     # What the event loop tells it.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-        self._last_used = time.monotonic()
+        self.fd = transport.get_extra_info("socket").fileno()
+        self._poll.register(self.fd, select.POLLIN)
+        self.last_used = time.monotonic()
 
     def data_received(self, data: bytes) -> None:
-        if self._waiter is None:  # nobody asked
+        if not self._asked:
             self.close()
             return
+        self._received += len(data)
         try:
-            within_bounds = self._feed(data)
+            if self._received <= MAX_HEAD or self._status > 0:
+                self._parser.feed_data(data)
+            else:
+                self._feed_long_head(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._keep = False
             if not self._complete:
                 self.fail(MaybeSent("garbage", "the reply is not HTTP"))
                 return
-            within_bounds = True
         if self._complete or len(self._body) > MAX_BODY:
             self._settle()
-        elif not within_bounds:
+        elif self._received > (_MAX_MESSAGE if self._status > 0 else MAX_HEAD):
             self.fail(MaybeSent("garbage", "the reply is longer than any reply may be"))
 
-    def _feed(self, data: bytes) -> bool:
-        """Have the reply parsed on; False when it is beyond its bounds. However it is cut into pieces, of a head just
-        MAX_HEAD bytes are looked at."""
-        before = self._received
-        self._received += len(data)
-        if self._status > 0 or self._received <= MAX_HEAD:
-            self._parser.feed_data(data)
-            return self._received <= _MAX_MESSAGE
-        room = MAX_HEAD - before
+    def _feed_long_head(self, data: bytes) -> None:
+        """However a reply is cut into pieces, of its head just MAX_HEAD bytes are looked at."""
+        room = len(data) - (self._received - MAX_HEAD)
         self._parser.feed_data(data[:room])
         if self._status > 0:
             self._parser.feed_data(data[room:])
-        return self._status > 0
 
     def eof_received(self) -> None:
         self._lost(clean=True)
@@ -252,7 +320,7 @@ class _Connection(asyncio.Protocol):
         self._parser = None
 
     def _lost(self, *, clean: bool) -> None:
-        if self._waiter is None:
+        if not self._asked:
             self.close()
         elif clean and self._ends_with_connection() and self._was_closed():
             self._settle()
@@ -277,13 +345,12 @@ class _Connection(asyncio.Protocol):
         return self._length > _AT_ONCE and self._transport.get_extra_info("ssl_object") is not None
 
     def _settle(self) -> None:
-        reply = complete_reply(self._status, self._headers.copy(), bytes(self._body))
-        if reply.oversized or not self._keep or self._may_be_unsent():
+        reply = complete_reply(self._status, self._headers, bytes(self._body))
+        if not self._keep or reply.oversized or self._may_be_unsent():
             self.close()
-        self._last_used = time.monotonic()
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(reply)
+        self.last_used = time.monotonic()
+        self._asked = False
+        self._lane.replied(reply)
 
     # What the parser tells it; an exception here makes feed_data raise.
 
@@ -301,8 +368,9 @@ class _Connection(asyncio.Protocol):
         if self._raw != self._known_raw:  # the replies of one connection differ in little but the date
             self._known_raw = self._raw.copy()
             self._headers = header_map(self._raw.items())
-        if self._headers.get("transfer-encoding", "chunked").lower() != "chunked":
-            raise httptools.HttpParserError("a transfer coding that nobody asked for")
+            if self._headers.get("transfer-encoding", "chunked").lower() != "chunked":
+                self._known_raw = {}
+                raise httptools.HttpParserError("a transfer coding that nobody asked for")
         self._status = status
 
     def on_message_complete(self) -> None:
@@ -312,27 +380,34 @@ class _Connection(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def open_transports(
+async def open_wire(
     origin: Origin, *, count: int, timeout: float, proxy: str | None = None, ca_file: str | None = None
-) -> AsyncIterator[Sequence[Transport]]:
-    """``count`` transports to one origin, closed at the end: lanes, or httpx's where there is a proxy.
+) -> AsyncIterator[Wire]:
+    """``count`` connections to one origin, closed at the end: lanes, or httpx's where there is a proxy.
 
     ``timeout`` in seconds for one attempt. Raises UsageError for an unreadable ``ca_file`` or a ``proxy`` not HTTP.
     """
     heads = Heads(origin)
     tls = tls_context(ca_file) if proxy or origin.scheme == "https" else None
-    sweeper = Sweeper(min(0.05, timeout / 10))
-    transports: list[Transport]
     if proxy is None:
-        transports = [Lane(heads, timeout=timeout, sweeper=sweeper, tls=tls) for _ in range(count)]
-    else:
-        from batchpost.proxied import HttpxTransport  # httpx takes 60 to 230 ms to import
+        lanes = Lanes(heads, count=count, timeout=timeout, tls=tls)
+        try:
+            yield lanes
+        finally:
+            lanes.close()
+        return
 
-        transports = [HttpxTransport(heads, timeout=timeout, tls=tls, proxy=proxy) for _ in range(count)]
-    sweeper.start()
-    try:
-        yield transports
-    finally:
-        sweeper.stop()
-        for transport in transports:
-            await transport.aclose()
+    from batchpost.proxied import HttpxTransport  # httpx takes 60 to 230 ms to import
+
+    transports = [HttpxTransport(heads, timeout=timeout, tls=tls, proxy=proxy) for _ in range(count)]
+    failure: Exception | None = None
+    async with anyio.create_task_group() as tasks:
+        try:
+            yield TaskWire(transports, tasks.start_soon)
+        except Exception as error:  # comes out as it is, not in the group's wrap
+            failure = error
+        tasks.cancel_scope.cancel()
+    for transport in transports:
+        await transport.aclose()
+    if failure:
+        raise failure

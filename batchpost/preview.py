@@ -59,7 +59,10 @@ def preview(job: Job, environ: Mapping[str, str]) -> Iterator[Preview]:
     targets = Targets(job, environ)
     with closing(Holding(Path(gettempdir()))) as holding, closing(_ledger(job, at, holding.folder())) as ledger:
         prepared = prepare(
-            *(job, at, ledger, targets), spool=holding.folder() / "plan.arrow", lock_campaigns=lambda _: None
+            *(job, at, ledger, targets),
+            spool=holding.folder() / "plan.arrow",
+            lock_campaigns=lambda _: None,
+            reuse=False,  # the run that it belongs to may go on, and end, meanwhile
         )
         name = f"job {job.name}"
         yield Preview(
@@ -74,8 +77,8 @@ def preview(job: Job, environ: Mapping[str, str]) -> Iterator[Preview]:
 
 def samples_of(prepared: Prepared, most: int) -> list[Sample]:
     """The first requests that go out, masked. Raises InputChanged."""
-    rows = rows_to_send(prepared.plan, prepared.readers, prepared.job, target=prepared.targets)
-    return [masked_sample(row, prepared.job.spec) for row in islice(rows, most)]
+    with closing(rows_to_send(prepared.plan, prepared.readers, prepared.job, target=prepared.targets)) as rows:
+        return [masked_sample(row, prepared.job.spec) for row in islice(rows, most)]
 
 
 def _totals(prepared: Prepared) -> Iterator[tuple[str, int, int | None]]:

@@ -31,7 +31,7 @@ def complete_reply(status: int, headers: dict[str, str], raw: bytes) -> Reply:
     anywhere behind that. Decoding stops at MAX_BODY, so that a small body cannot fill the memory."""
     if len(raw) > MAX_BODY:
         return Reply(status, headers, b"", oversized=True)
-    if not raw or "content-encoding" not in headers:
+    if "content-encoding" not in headers or not raw:
         return Reply(status, headers, raw)
     encoding = headers["content-encoding"].strip().lower()
     if encoding in ("", "identity"):

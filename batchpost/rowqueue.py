@@ -24,11 +24,13 @@ _MOST_ASIDE = 10_000
 class Task:
     """A claimed row on its way.
 
-    ``sends`` counts requests, ``attempts`` those that use up ``max_attempts``, ``few`` those retried a few times only;
-    ``since`` is the clock at its first wait that does not count; ``applied``: an attempt may have had its effect.
+    ``began`` is the clock at the start of its latest request; ``sends`` counts requests, ``attempts`` those that use up
+    ``max_attempts``, ``few`` those retried a few times only; ``since`` is the clock at its first wait that does not
+    count; ``applied``: an attempt may have had its effect.
     """
 
     row: Row
+    began: float = 0.0
     sends: int = 0
     attempts: int = 0
     few: int = 0
@@ -67,7 +69,7 @@ class RowQueue:
             row = self._released.popleft() if self._released else self._next_row()
             if row is None:
                 break
-            if row.pid in held:
+            if held and row.pid in held:
                 self.close(row)
             else:
                 taken.append(row)
@@ -79,7 +81,7 @@ class RowQueue:
 
     def add(self, rows: list[Row]) -> None:
         """These rows are claimed: workers may start them."""
-        self._ready.extend(Task(row) for row in rows)
+        self._ready.extend(map(Task, rows))
 
     def delay(self, task: Task, due: float) -> None:
         """The row may start again at ``due``."""
@@ -95,11 +97,14 @@ class RowQueue:
             return 0.0
         return max(0.0, self._delayed[0][0] - now) if self._delayed else math.inf
 
-    def pick(self, now: float) -> Task:
-        """A row whose backoff is over, else the next claimed one; only where :meth:`due_in` is 0."""
-        if self._delayed and (self._delayed[0][0] <= now or not self._ready):
-            return heappop(self._delayed)[2]
-        return self._ready.popleft()
+    def pick(self, most: int, now: float) -> list[Task]:
+        """Up to so many rows: those whose backoff is over, then claimed ones in their order."""
+        picked: list[Task] = []
+        while self._delayed and self._delayed[0][0] <= now and len(picked) < most:
+            picked.append(heappop(self._delayed)[2])
+        ready = self._ready
+        picked += [ready.popleft() for _ in range(min(len(ready), most - len(picked)))]
+        return picked
 
     def close(self, row: Row) -> bool:
         """The row is settled or given up; returns whether that lets the feeder go on."""
@@ -113,16 +118,17 @@ class RowQueue:
 
     def _next_row(self) -> Row | None:
         """The next row of the input whose lane key is free."""
-        while self._aside < _MOST_ASIDE:
-            row = next(self._rows, None)
-            if row is None:
-                return None
-            if row.lane_key not in self._open:
-                self._open[row.lane_key] = None
+        under_way = self._open
+        for row in self._rows if self._aside < _MOST_ASIDE else ():
+            key = row.lane_key
+            if key not in under_way:
+                under_way[key] = None
                 return row
-            waiting = self._open[row.lane_key]
+            waiting = under_way[key]
             if waiting is None:
-                waiting = self._open[row.lane_key] = deque()
+                waiting = under_way[key] = deque()
             waiting.append(row)
             self._aside += 1
+            if self._aside >= _MOST_ASIDE:
+                break
         return None

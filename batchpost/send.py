@@ -24,6 +24,9 @@ from batchpost.transport import Origin
 __all__ = ["Sitting", "limits_of", "send", "stopped_by"]
 
 _DISK = "disk"
+# Rows claimed and not started, by concurrency. A claim waits for the disk, so many at once cost less; but a power
+# failure leaves all of them in doubt, which is no harm to updates: they go out again.
+_AHEAD, _FAR_AHEAD = 2, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,11 @@ class Sitting:
     quiet_until: float = 0.0
 
 
+def fires_again(job: Job) -> bool:
+    """Whether a second request of some row could have a second effect."""
+    return job.spec.is_event or job.api.redistributes
+
+
 def limits_of(job: Job, sitting: Sitting) -> Limits:
     """The bounds of a sitting, from ``[delivery]`` and the command line."""
     most, share = math.inf, 1.0
@@ -49,7 +57,7 @@ def limits_of(job: Job, sitting: Sitting) -> Limits:
     else:
         most = job.delivery.max_failures
     return Limits(
-        concurrency=job.delivery.concurrency,
+        ahead=(_AHEAD if fires_again(job) else _FAR_AHEAD) * job.delivery.concurrency,
         max_attempts=job.delivery.max_attempts,
         max_failures=most,
         failure_share=share,
@@ -79,17 +87,18 @@ async def _send(prepared: Prepared, file: LogFile, name: str, sitting: Sitting) 
     journal = Journal(file, run_blocking=edge.run_blocking, clock=edge.wall, boot=edge.boot, name=name)
     journal.begin(sitting.header)
     random = edge.random()
+    rows = rows_to_send(prepared.plan, prepared.readers, job, target=prepared.targets)
     try:
-        async with edge.open_transports(
+        async with edge.open_wire(
             Origin.parse(job.api.base_url),
             count=job.delivery.concurrency,
             timeout=job.delivery.timeout,
             proxy=prepared.targets.proxy,
             ca_file=str(job.workspace / job.api.ca_file) if job.api.ca_file else None,
-        ) as lanes:
+        ) as wire:
             delivery = Delivery(
-                rows=rows_to_send(prepared.plan, prepared.readers, job, target=prepared.targets),
-                lanes=list(lanes),
+                rows=rows,
+                wire=wire,
                 journal=journal,
                 pacing=Pacing(job.delivery.rate, job.delivery.concurrency, random, quiet_until=sitting.quiet_until),
                 limits=limits_of(job, sitting),
@@ -103,6 +112,7 @@ async def _send(prepared: Prepared, file: LogFile, name: str, sitting: Sitting) 
             await journal.sync()  # or a power cut could keep "over" and lose a record before it
             journal.over(stop.cause if stop else "finished", stop.exit_code if stop else 0)
     finally:
+        rows.close()
         journal.close()
     return stop, delivery.tally
 

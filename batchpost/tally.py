@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, field
 
-from batchpost.model import Outcome, Reply, Settlement
+from batchpost.model import Outcome, Settlement
 
 __all__ = ["Tally"]
 
@@ -39,17 +39,16 @@ class Tally:
         """From the first request's start to the last reply."""
         return self.ended - self.began
 
-    def start(self, now: float, *, again: bool) -> None:
-        """Count a request that starts at ``now``."""
+    def start(self, now: float, count: int = 1, *, again: int = 0) -> None:
+        """Count requests that start at ``now``, so many of them retries."""
         if not self.requests:
             self.began = now
-        self.requests += 1
+        self.requests += count
         self.retried += again
         if int(now) != self.second:
             self.second, self.in_second = int(now), 0
-        self.in_second += 1
-        if self.in_second > self.peak:
-            self.peak = self.in_second
+        self.in_second += count
+        self.peak = max(self.peak, self.in_second)
 
     @property
     def settled(self) -> int:
@@ -66,9 +65,8 @@ class Tally:
         self.outcomes[settlement.outcome] = self.outcomes.get(settlement.outcome, 0) + 1
         self.reasons[settlement.reason] = self.reasons.get(settlement.reason, 0) + 1
 
-    def reply(self, result: object, latency_ms: float, now: float) -> None:
-        """Count an attempt's end at ``now``."""
-        self.ended = now
+    def reply(self, latency_ms: float, status: int = 0) -> None:
+        """Count an attempt's end, and the status of its reply if there was one."""
         self.latencies.append(latency_ms)
-        if isinstance(result, Reply):
-            self.http[result.status] = self.http.get(result.status, 0) + 1
+        if status:
+            self.http[status] = self.http.get(status, 0) + 1

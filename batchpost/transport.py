@@ -2,7 +2,7 @@
 
 What counts after a fault is whether bytes of the request may have left this machine. It is read off what was done to
 the socket, never off the name of another library's exception: those report a dropped connection as a connect error.
-The ways themselves: :mod:`batchpost.lane`, a bare connection on asyncio, and :mod:`batchpost.proxied`, through httpx.
+The ways themselves: :mod:`batchpost.lane`, bare connections on asyncio, and :mod:`batchpost.proxied`, through httpx.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
@@ -24,15 +24,19 @@ from batchpost.model import Reply, Target
 
 __all__ = [
     "MAX_IDLE",
+    "Ended",
     "Heads",
     "MaybeSent",
     "NotSent",
     "Origin",
+    "Request",
     "Stage",
     "Transport",
     "TransportFault",
+    "Wire",
     "causes",
     "connect_fault",
+    "interrupted",
     "tls_context",
     "tls_is_closed",
     "tls_is_quiet",
@@ -63,7 +67,7 @@ class TransportFault(Exception):
 class NotSent(TransportFault):
     """Not one byte of the request was handed to the socket.
 
-    Kinds: ``dns connect_refused connect_failed connect_timeout tls proxy closed``.
+    Kinds: ``dns connect_refused connect_failed connect_timeout tls proxy closed interrupted``.
     """
 
 
@@ -71,12 +75,12 @@ class MaybeSent(TransportFault):
     """Bytes of the request were handed to the socket, and no complete reply came.
 
     Kinds: ``timeout``; ``dropped`` before the reply's head was complete, ``incomplete`` after; ``garbage``, not HTTP;
-    ``misplaced``, the reply to another request.
+    ``misplaced``, the reply to another request; ``interrupted``, not waited for.
     """
 
 
 class Transport(Protocol):
-    """One keep-alive connection, one request at a time.
+    """One keep-alive connection, one request at a time, each awaited.
 
     ``handed_over``: whether bytes of the latest request were handed to the socket, for who cancels a ``post``.
     """
@@ -94,6 +98,41 @@ class Transport(Protocol):
     async def aclose(self) -> None:
         """Close the connection; a later post opens a new one."""
         ...
+
+
+Request = tuple[object, Target, bytes, float]
+"""A request to begin: what it is known by, its target and body, and for how many seconds its connection may have been
+idle (a longer one is replaced first)."""
+Ended = tuple[object, "Reply | Exception"]
+"""A request that is over: what it is known by, and its complete reply, a TransportFault, or a bug's exception."""
+
+
+class Wire(Protocol):
+    """As many keep-alive connections to one origin as requests may be in flight, one request at a time on each.
+
+    ``notify`` is called when a request has ended, once until :meth:`take`; whoever begins requests sets it.
+    """
+
+    notify: Callable[[], None]
+
+    def begin(self, requests: Iterable[Request]) -> None:
+        """Send requests, each on the free connection that was used last, within one deadline from connecting to the
+        last byte of the reply. Does not wait and does not raise: a target that cannot stand in a request head ends its
+        request as a ValueError."""
+        ...
+
+    def take(self) -> list[Ended]:
+        """The requests that ended since the last call; each ends once."""
+        ...
+
+    def abort(self) -> None:
+        """End all requests under way, and their connections: as a fault of kind ``interrupted``."""
+        ...
+
+
+def interrupted(*, handed_over: bool) -> TransportFault:
+    """The fault of a request that was not waited for."""
+    return (MaybeSent if handed_over else NotSent)("interrupted", "stopped during the attempt")
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,9 +61,11 @@ _REASONS = (
 _DIGITS = re.compile(r"[0-9]+")  # str.isdigit knows digits that int() does not
 _DELIVERED, _SETTLE = Outcome.DELIVERED, Action.SETTLE  # looking an enum member up costs more than using it
 _EVIDENCE = ("conversion_id", "pid", "redirect_url")
-_TAKEN = ("accepted", "unsold")
+_TAKEN = frozenset({"accepted", "unsold"})
+_NO = (False, "false")
 _BY_LEAD_STATUS = {"missingField": "missing_field", "invalidField": "invalid_field"}
-_REFUSALS = ("rejected", *_BY_LEAD_STATUS)
+_REFUSALS = frozenset({"rejected", *_BY_LEAD_STATUS})
+_STATED = {as_written: code for code in range(100, 1000) for as_written in (code, str(code))}
 _BY_CODE = {404: "not_found", 413: "too_large", 422: "invalid_field"}
 _STOPS = {
     401: ("unauthorized", "The platform refused the token (401): put the right enrichment token in place"),
@@ -80,8 +82,10 @@ def judge(result: Reply | Fault, row: Row, *, now: float, accept_foreign: bool =
     if isinstance(result, Fault):
         return _fault(result, row)
     body = _read(result)
-    stated = _stated_status(body)
-    code = stated if 200 <= result.status < 300 and stated >= 400 else result.status
+    stated = _stated_status(body) if body else 0
+    code = result.status
+    if stated >= 400 and 200 <= code < 300:
+        code = stated
     if 200 <= code < 300:
         return _success(result, body, stated, row, accept_foreign)
     message = _message(body)
@@ -125,17 +129,17 @@ def _success(reply: Reply, body: dict[str, Any] | None, stated: int, row: Row, a
     if body is None:
         return _no_end("unreadable_reply", "the reply is not readable JSON, so it proves nothing", row, reply.status)
     data = body.get("data")
-    fields = data if isinstance(data, dict) else {}
+    fields = data if type(data) is dict else {}
     lead_status = _text(fields.get("leadStatus"))
     success, kind = body.get("success"), body.get("type")
-    if success in (False, "false") or kind == "error" or lead_status in _REFUSALS:
+    if success in _NO or kind == "error" or lead_status in _REFUSALS:
         return _refused(reply.status, body, _message(body), row, accept_foreign)
-    if not (200 <= stated < 300 or lead_status in _TAKEN or success is True or kind == "success"):
+    taken = lead_status in _TAKEN
+    if not (taken or 200 <= stated < 300 or success is True or kind == "success"):
         return _no_end("unreadable_reply", "the reply does not say that it succeeded", row, reply.status)
-    reason = lead_status if lead_status in _TAKEN else _event_reason(fields, row)
+    reason = lead_status if taken else _event_reason(fields, row)
     evidence = [_text(value) if value else "" for value in map(fields.get, _EVIDENCE)]
-    settlement = Settlement(_DELIVERED, reason, "", reply.status, lead_status, *evidence)
-    return Verdict(_SETTLE, settlement, True, True)
+    return Verdict(_SETTLE, Settlement(_DELIVERED, reason, "", reply.status, lead_status, *evidence), True, True)
 
 
 def _event_reason(data: dict[str, Any], row: Row) -> str:
@@ -208,21 +212,19 @@ def _duplicate(status: int, message: str, row: Row, accept_foreign: bool) -> Set
 
 
 def _read(reply: Reply) -> dict[str, Any] | None:
-    if reply.oversized or reply.garbled or not reply.body:
+    if reply.oversized or reply.garbled:
         return None
     try:
         body = orjson.loads(reply.body)
-    except orjson.JSONDecodeError:
+    except orjson.JSONDecodeError:  # also of an empty body
         return None
-    return body if isinstance(body, dict) else None
+    return body if type(body) is dict else None
 
 
-def _stated_status(body: dict[str, Any] | None) -> int:
+def _stated_status(body: dict[str, Any]) -> int:
     """The body's own ``status``: a string for updates, a number for events, a string in both schemas; 0 if none."""
-    status = body.get("status") if body else None
-    if isinstance(status, int):
-        return 0 if isinstance(status, bool) else status
-    return int(status) if isinstance(status, str) and len(status) == 3 and _DIGITS.fullmatch(status) else 0
+    status = body.get("status")
+    return _STATED.get(status, 0) if isinstance(status, (str, int)) else 0
 
 
 def _message(body: dict[str, Any] | None) -> str:
@@ -235,6 +237,6 @@ def _message(body: dict[str, Any] | None) -> str:
 
 def _text(value: object) -> str:
     """A text of the platform's that is kept as evidence: on one line, and not without bounds."""
-    if not isinstance(value, str):
+    if not value or type(value) is not str:
         return ""
     return value if len(value) <= _LONGEST and value.isprintable() else printable(value, _LONGEST)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import math
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, NamedTuple, TypeVar
@@ -14,12 +15,15 @@ import anyio
 import orjson
 import trio
 import trio._core._run as scheduling
+from anyio.abc import TaskGroup
 from trio.testing import MockClock
 
 from batchpost.delivery import Delivery, Limits
 from batchpost.journal import Journal
 from batchpost.model import Repeat, Reply, Row, Stop, Target
 from batchpost.pacing import Pacing
+from batchpost.taskwire import TaskWire
+from batchpost.transport import Wire
 
 T = TypeVar("T")
 
@@ -81,8 +85,27 @@ async def inline(function: Callable[[], None]) -> None:
     function()
 
 
+def events_of(record: list[Any]) -> list[tuple[Any, ...]]:
+    """A record of the journal as events of one row each, ``(start, row, at)`` and ``(end, row, at, *settlement,
+    latency_ms, may_be_applied)``; and ``(claim, so_far, [[row], …])``."""
+    match record:
+        case ("claim", so_far, rows, *_):
+            return [("claim", so_far, [[row] for row in rows])]
+        case ("start", at, rows):
+            return [("start", row, at) for row in rows]
+        case ("end", at, rows, latencies, *columns):
+            full = [column if type(column) is list else [column] * len(rows) for column in (latencies, *columns)]
+            return [
+                ("end", row, at, *settlement, latency, applied)
+                for row, latency, applied, *settlement in zip(rows, *full, strict=True)
+            ]
+        case _:
+            return [tuple(record)]
+
+
 class FakeLog:
-    """A log file in memory. ``trace`` gets every record and sync in order; ``durable`` is how much a sync covered.
+    """A log file in memory. ``trace`` gets every record and sync in order; ``durable`` is how much a sync covered;
+    ``writes`` is what came in one call each.
 
     ``broken`` makes every further append or sync fail, as a full disk does.
     """
@@ -90,13 +113,15 @@ class FakeLog:
     def __init__(self, trace: list[tuple[Any, ...]] | None = None) -> None:
         self.trace: list[tuple[Any, ...]] = [] if trace is None else trace
         self.data = bytearray()
+        self.writes: list[bytes] = []
         self.durable = 0
         self.broken = ""
 
     def append(self, data: bytes) -> None:
         self._fail("append")
         self.data += data
-        self.trace += (tuple(orjson.loads(line[9:])) for line in data.splitlines())
+        self.writes.append(data)
+        self.trace += (event for line in data.splitlines() for event in events_of(orjson.loads(line[9:])))
 
     def sync(self) -> None:
         self._fail("sync")
@@ -208,6 +233,7 @@ class Sitting:
         seed: int = 1,
         renew: Callable[[Row], Row | None] = lambda row: None,
         quiet_until: float = 0.0,
+        wire: Callable[..., Wire] = TaskWire,
         **limits: Any,
     ) -> None:
         self.platform = platform
@@ -217,10 +243,10 @@ class Sitting:
         self.journal = Journal(self.log, run_blocking=slow_disk, clock=lambda: WALL + trio.current_time())
         self.delivery = Delivery(
             rows=iter(rows),
-            lanes=[Lane(platform, name) for name in range(concurrency)],
+            wire=wire([Lane(platform, name) for name in range(concurrency)], self._start_soon),
             journal=self.journal,
             pacing=self.pacing,
-            limits=Limits(concurrency, **{"max_failures": math.inf, **limits}),
+            limits=Limits(2 * concurrency, **{"max_failures": math.inf, **limits}),
             clock=trio.current_time,
             wall=lambda: WALL + trio.current_time(),
             random=self.random,
@@ -229,7 +255,12 @@ class Sitting:
 
     async def run(self) -> Stop | None:
         """One whole sitting."""
-        return await self.delivery.run()
+        async with requests_in(anyio.create_task_group()) as self._tasks:
+            return await self.delivery.run()
+
+    def _start_soon(self, call: Callable[..., Awaitable[Any]], *arguments: Any) -> None:
+        """A request begins, in the task group of :meth:`run`."""
+        self._tasks.start_soon(call, *arguments)
 
     def records(self, kind: str) -> list[tuple[Any, ...]]:
         """The journal's records of one kind."""
@@ -241,6 +272,20 @@ class Sitting:
         ends = [(record[1], (record[3], record[4])) for record in self.records("end")]
         assert len(ends) == len(dict(ends)), "a row was settled twice"
         return dict(ends)
+
+
+@asynccontextmanager
+async def requests_in(tasks: TaskGroup) -> AsyncIterator[TaskGroup]:
+    """A task group for requests; what goes wrong beside them comes out as it is, not in the group's wrap."""
+    failure: Exception | None = None
+    async with tasks:
+        try:
+            yield tasks
+        except Exception as error:
+            failure = error
+        tasks.cancel_scope.cancel()
+    if failure:
+        raise failure
 
 
 def in_virtual_time(main: Callable[[], Awaitable[T]], *, seed: int = 1) -> T:

@@ -4,6 +4,7 @@ log, message, journal, ledger, summary, process argument or file left behind, ho
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import signal
@@ -84,6 +85,11 @@ class Place:
     def results(self) -> Path:
         [found] = (self.folder / "results" / "job").glob("*/summary.json")
         return found.parent
+
+    def journals(self) -> list[Path]:
+        """The files of all runs' journals; a folder may move to its place while they are looked for."""
+        found = ((Path(folder), names) for folder, _, names in os.walk(self.folder))
+        return [folder / name for folder, names in found for name in names if name.startswith("sitting-")]
 
     def outcomes(self) -> pl.DataFrame:
         return csv(self.results() / "outcomes.csv")
@@ -281,7 +287,7 @@ def test_a_connection_that_never_comes_about_and_sigterm_tell_nothing(place: Pla
         place.job(server.url)
         place.rows(10)
         with started("run", "job.toml", cwd=place.folder, env=place.environ) as process:
-            until(lambda: any(b'["again"' in log.read_bytes() for log in place.folder.rglob("sitting-*.log")))
+            until(lambda: any(b'["again"' in log.read_bytes() for log in place.journals()))
             command = Path(f"/proc/{process.pid}/cmdline").read_bytes()
             assert b"job.toml" in command
             assert found_in(command) == set()
@@ -349,7 +355,8 @@ def test_a_full_disk_tells_which_and_nothing_else(place: Place) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
 
     with sandbox(accept_any=True, token=SECRET) as (server, _):
-        place.job(server.base_url)
+        alone = ENDURING.replace("concurrency = 8", "concurrency = 1")  # so that each row has records of its own
+        place.job(server.base_url, delivery=alone)
         place.rows(800)
         done = place.call("run", "job.toml", "--yes", preexec_fn=limit)
         assert done.code == 4
@@ -375,7 +382,7 @@ main()
 @pytest.mark.parametrize(
     ("command", "module", "owner", "name", "error"),
     [
-        ("run", "batchpost.delivery", "module", "judge", "ValueError"),
+        ("run", "batchpost.settling", "module", "judge", "ValueError"),
         ("plan", "batchpost.mapping", "module.Mapper", "map", "__import__('polars').exceptions.PanicException"),
         ("run", "batchpost.finish", "module.CsvTable", "write", "KeyError"),
     ],

@@ -16,6 +16,7 @@ from batchpost.history import History, replay
 from batchpost.journal import boot_id
 from batchpost.model import Repeat, Row
 from batchpost.transport import MaybeSent, NotSent
+from tests.endings import ends_of
 from tests.fakes import (
     INACTIVE,
     LOCKED,
@@ -123,7 +124,7 @@ class Machine:
         for file, log in zip(files, self.logs, strict=True):
             file.write_bytes(log.data)
         history = History()
-        ends = list(replay(files, history, boot=lambda: "another" if self.power_was_cut else BOOT_ID))
+        ends = ends_of(replay(files, history, boot=lambda: "another" if self.power_was_cut else BOOT_ID))
         settled = {end.number: (str(end.settlement.outcome), end.settlement.reason) for end in ends}
         return settled, {number for number, row in history.open.items() if row.in_doubt}
 

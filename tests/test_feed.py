@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 
 import orjson
@@ -129,3 +131,97 @@ def test_the_batches_come_with_the_first_passs_record_of_them(tmp_path: Path) ->
     for batch, record in read_again(plan, readers):
         assert isinstance(record, pl.DataFrame)
         assert record["transaction_id"].to_list() == batch.frame["Lead"].to_list()
+
+
+# -- batches without a row to send -----------------------------------------------------------------------------------
+
+
+def settled_in(plan: Plan, *batches: int) -> None:
+    """Settle all rows of these batches."""
+    first = 0
+    for number, piece in enumerate(plan.batches):
+        if number in batches:
+            rows = pl.int_range(first, first + piece.rows, eager=True)
+            plan.fates.settle_all(rows, Outcome.DELIVERED, "accepted")
+        first += piece.rows
+
+
+def first_rows(plan: Plan, readers: list[Reader]) -> list[tuple[int, int, int]]:
+    """Of the batches to send: file, first row in it, first row of the record."""
+    read = read_again(plan, readers, to_send=True)
+    return [(batch.file, batch.first_row, record["row"][0]) for batch, record in read]
+
+
+def test_batches_without_a_row_to_send_are_passed_over_unread(tmp_path: Path) -> None:
+    job = a_job(tmp_path)
+    plan, readers = planned(job, sale_rows(3 * STEP), sale_rows(STEP, "other"))
+    settled_in(plan, 0, 2)
+    rewrite(tmp_path / "0.csv", lambda lines: [lines[0], '"' * len(lines[1]), *lines[2:-1], '"' * len(lines[-1])])
+    assert first_rows(plan, readers) == [(0, STEP + 1, STEP), (1, 1, 3 * STEP)]
+    with pytest.raises(InputChanged):
+        list(read_again(plan, readers))
+
+
+def test_files_without_a_row_to_send_are_not_opened(tmp_path: Path) -> None:
+    job = a_job(tmp_path)
+    plan, readers = planned(job, sale_rows(STEP + 1), sale_rows(2, "other"))
+    settled_in(plan, 0, 1)
+    (tmp_path / "0.csv").unlink()
+    assert first_rows(plan, readers) == [(1, 1, STEP + 1)]
+    settled_in(plan, 2)
+    (tmp_path / "1.csv").unlink()
+    assert first_rows(plan, readers) == []
+
+
+def packed_plan(job: Job, rows: int) -> tuple[Plan, list[Reader]]:
+    """The plan of one packed file, whose batches have no places."""
+    write_csv(job.workspace / "in.csv", sale_rows(rows))
+    with gzip.open(job.workspace / "in.csv.gz", "wb") as file:
+        file.write((job.workspace / "in.csv").read_bytes())
+    readers = [Reader(find_files(job.source, job.workspace, ["in.csv.gz"])[0], job.source, 0, Limits(4096, STEP))]
+    return read_input(job, readers, IDENTITY, job.workspace / "plan.arrow"), readers
+
+
+def test_a_file_that_is_read_from_its_beginning_gives_the_batches_to_send_alone(tmp_path: Path) -> None:
+    job = a_job(tmp_path)
+    plan, readers = packed_plan(job, 3 * STEP)
+    assert all(piece.place is None for piece in plan.batches)
+    firsts = list(accumulate((piece.rows for piece in plan.batches), initial=0))
+    settled_in(plan, *(number for number in range(len(plan.batches)) if number not in (1, 4)))
+    assert first_rows(plan, readers) == [(0, firsts[1] + 1, firsts[1]), (0, firsts[4] + 1, firsts[4])]
+
+
+@pytest.mark.parametrize("wanted", [1, -1], ids=["in the middle", "the last"])
+def test_such_a_file_is_proved_up_to_the_last_batch_to_send(tmp_path: Path, wanted: int) -> None:
+    job = a_job(tmp_path)
+    plan, readers = packed_plan(job, 3 * STEP)
+    count = len(plan.batches)
+    settled_in(plan, *(number for number in range(count) if number != wanted % count))
+    with gzip.open(tmp_path / "in.csv.gz", "ab") as file:
+        file.write(b"txn_x,1,\n")
+    if wanted == 1:
+        assert len(first_rows(plan, readers)) == 1
+        return
+    with pytest.raises(InputChanged, match="was changed while it was being sent"):
+        first_rows(plan, readers)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda lines: [*lines[:-1], "txn_x,1,"],
+        lambda lines: lines[:-1],
+        lambda lines: [*lines, "txn_x,1,"],
+        lambda lines: ["Payout,Lead,Email", *lines[1:]],
+        lambda lines: [*lines[:-1], 'torn,"'],
+        lambda lines: lines[:5],
+    ],
+    ids=["other row", "cut off", "longer", "other header", "unsound", "nothing at its place"],
+)
+def test_a_batch_read_by_its_place_is_proved_too(tmp_path: Path, change: Callable[[list[str]], list[str]]) -> None:
+    job = a_job(tmp_path)
+    plan, readers = planned(job, sale_rows(STEP + 50))
+    settled_in(plan, 0)
+    rewrite(tmp_path / "0.csv", change)
+    with pytest.raises(InputChanged, match=r"0\.csv was changed while it was being sent|its header changed"):
+        first_rows(plan, readers)

@@ -13,14 +13,11 @@ import anyio
 import pytest
 import trustme
 
-from batchpost.lane import Lane, open_transports
-from batchpost.proxied import HttpxTransport
 from batchpost.transport import MaybeSent, NotSent, Origin
 from tests.hostile import Hostile, Script, Visit, answering, message, tunnelling
 from tests.wire import (
     BODY,
     OK,
-    PATIENCE,
     SHORT,
     TARGET,
     WAYS,
@@ -28,6 +25,7 @@ from tests.wire import (
     authority,
     closed_port,
     fault_of,
+    opened,
     serving,
 )
 
@@ -186,18 +184,16 @@ async def test_after_a_failed_handshake_the_next_one_may_succeed(way: Way) -> No
 
 
 @pytest.mark.parametrize("way", [WAYS[0], WAYS[4]], ids=str, indirect=True)
-@pytest.mark.parametrize("kind", [Lane, HttpxTransport])
+@pytest.mark.parametrize("proxied", [False, True])
 async def test_the_ca_file_of_a_job_opens_the_way_that_the_system_does_not_trust(
-    way: Way, kind: type, tmp_path: Path
+    way: Way, proxied: bool, tmp_path: Path
 ) -> None:
     ca_file = tmp_path / "ca.pem"
     authority().cert_pem.write_to_path(str(ca_file))
     async with Hostile(answering(OK), tls=serving("127.0.0.1")) as server, Hostile(tunnelling(server.port)) as proxy:
-        origin, through = Origin.parse(server.url), proxy.url if kind is HttpxTransport else None
+        origin, through = Origin.parse(server.url), proxy.url if proxied else None
         for given, trusted in ((str(ca_file), True), (None, False)):
-            made = open_transports(origin, count=1, timeout=PATIENCE, proxy=through, ca_file=given)
-            async with made as [transport]:
-                assert type(transport) is kind
+            async with opened(origin, proxy=through, ca_file=given) as transport:
                 if trusted:
                     assert (await transport.post(TARGET, BODY)).status == 201
                 else:
@@ -232,7 +228,7 @@ async def test_a_tunnel_to_nowhere_is_not_sent(way: Way) -> None:
 async def test_a_name_that_does_not_resolve_is_not_sent(way: Way, host: str, proxy: bool) -> None:
     origin = Origin.parse("http://127.0.0.1:9" if proxy else f"http://{host}:9")
     through = f"http://{host}:9" if proxy else None
-    async with open_transports(origin, count=1, timeout=PATIENCE, proxy=through) as [transport]:
+    async with opened(origin, proxy=through) as transport:
         fault = await fault_of(transport)
     assert (type(fault), fault.kind) == (NotSent, "dns")
 

@@ -27,7 +27,7 @@ def test_a_break_is_noticed_and_the_promise_that_it_broke_is_named(name: str, pr
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("_IDLE = 30.0\n", "_IDLE = 29.0\n"),
+        ("_IDLE_BEFORE_ONE_CHANCE = 2.0\n", "_IDLE_BEFORE_ONE_CHANCE = 2.5\n"),
         ("        self._queue = RowQueue(rows)\n", ""),
     ],
     ids=["harmless", "falls over"],

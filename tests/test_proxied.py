@@ -12,11 +12,10 @@ import pytest
 import trustme
 
 from batchpost.errors import UsageError
-from batchpost.lane import open_transports
 from batchpost.proxied import HttpxTransport
 from batchpost.transport import Heads, MaybeSent, NotSent, Origin, Transport
 from tests.hostile import Hostile, Script, Visit, answering, message, tunnelling
-from tests.wire import BODY, OK, PATIENCE, SHORT, TARGET, closed_port, ending, fault_of, serving, trusting
+from tests.wire import BODY, OK, PATIENCE, SHORT, TARGET, closed_port, ending, fault_of, opened, serving, trusting
 
 
 @pytest.fixture
@@ -121,13 +120,13 @@ async def test_a_proxy_that_is_not_there_is_not_sent() -> None:
 
 
 @pytest.mark.anyio
-async def test_open_transports_goes_through_the_proxy_where_there_is_one() -> None:
+async def test_a_wire_goes_through_the_proxy_where_there_is_one() -> None:
     async with (
         Hostile(answering(OK)) as proxy,
-        open_transports(Origin.parse("http://a.invalid"), count=2, timeout=PATIENCE, proxy=proxy.url) as made,
+        opened(Origin.parse("http://a.invalid"), proxy=proxy.url) as transport,
     ):
-        assert [(await transport.post(TARGET, BODY)).status for transport in made] == [201, 201]
-    assert len(proxy.visits) == 2
+        assert [(await transport.post(TARGET, BODY)).status for _ in range(2)] == [201, 201]
+    assert len(proxy.visits) == 1
 
 
 @pytest.mark.anyio

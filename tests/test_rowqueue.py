@@ -100,8 +100,8 @@ def test_a_backoff_that_is_over_goes_first_the_earliest_before_the_others() -> N
     queue.delay(Task(a_row(7)), 20.0)
     queue.delay(Task(a_row(8)), 10.0)
     assert (queue.ready, queue.due_in(0.0)) == (2, 0.0)
-    assert [queue.pick(5.0).row.number, queue.pick(10.0).row.number, queue.pick(25.0).row.number] == [1, 8, 7]
-    assert queue.pick(25.0).row.number == 2
+    assert [task.row.number for now in (5.0, 10.0, 25.0) for task in queue.pick(1, now)] == [1, 8, 7]
+    assert [task.row.number for task in queue.pick(9, 25.0)] == [2]
     assert queue.due_in(25.0) == math.inf
 
 
@@ -117,7 +117,7 @@ def test_rows_due_at_the_same_instant_go_in_file_order() -> None:
     queue = RowQueue(iter(()))
     for number in (3, 1, 2):
         queue.delay(Task(a_row(number)), 5.0)
-    assert [queue.pick(5.0).row.number for _ in range(3)] == [1, 2, 3]
+    assert [task.row.number for task in queue.pick(3, 5.0)] == [1, 2, 3]
 
 
 @settings(max_examples=100)

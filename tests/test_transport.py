@@ -14,7 +14,7 @@ import pytest
 
 from batchpost import __version__
 from batchpost.errors import UsageError
-from batchpost.lane import Lane, Sweeper
+from batchpost.lane import Lanes
 from batchpost.model import Reply, Target
 from batchpost.proxied import HttpxTransport
 from batchpost.replies import MAX_BODY, complete_reply, header_map
@@ -25,6 +25,7 @@ from tests.wire import (
     OK,
     PATIENCE,
     TARGET,
+    Posting,
     authority,
     trusting,
 )
@@ -48,18 +49,18 @@ def connect(kind: str) -> Open:
 
     @asynccontextmanager
     async def opened(url: str, *, count: int = 1, timeout: float = PATIENCE) -> AsyncIterator[list[Transport]]:
-        heads, sweeper = Heads(Origin.parse(url)), Sweeper(timeout / 10)
+        heads = Heads(Origin.parse(url))
         async with AsyncExitStack() as stack:
-            made: list[Transport] = [
-                HttpxTransport(heads, timeout=timeout, tls=trusting())
-                if kind == "httpx"
-                else Lane(heads, timeout=timeout, tls=trusting(), sweeper=sweeper)
-                for _ in range(count)
-            ]
-            sweeper.start()
-            stack.callback(sweeper.stop)
-            for transport in made:
-                stack.push_async_callback(transport.aclose)
+            made: list[Transport] = []
+            for _ in range(count):
+                if kind == "httpx":
+                    transport = HttpxTransport(heads, timeout=timeout, tls=trusting())
+                    stack.push_async_callback(transport.aclose)
+                    made.append(transport)
+                else:
+                    lanes = Lanes(heads, count=1, timeout=timeout, tls=trusting())
+                    stack.callback(lanes.close)
+                    made.append(Posting(lanes))
             yield made
 
     return opened

@@ -10,13 +10,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 
+import anyio
 import pytest
 import trustme
 
-from batchpost.lane import Lane, Sweeper
+from batchpost.lane import Lanes, open_wire
 from batchpost.model import Reply, Target
 from batchpost.proxied import HttpxTransport
-from batchpost.transport import Heads, Origin, Transport, TransportFault, tls_context
+from batchpost.transport import MAX_IDLE, Heads, MaybeSent, Origin, Transport, TransportFault, Wire, tls_context
 from tests.hostile import Hostile, Script, Visit, forwarding, message, tunnelling
 
 __all__ = [
@@ -27,12 +28,14 @@ __all__ = [
     "SHORT",
     "TARGET",
     "WAYS",
+    "Posting",
     "Way",
     "authority",
     "blocked",
     "closed_port",
     "ending",
     "fault_of",
+    "opened",
     "result_of",
     "serving",
     "silent",
@@ -44,6 +47,53 @@ BODY = b'{"transaction_id":"txn_canary_1"}'
 OK = message()
 PATIENCE = 30.0  # seconds; the deadline of tests that do not mean to reach it
 SHORT = 0.2
+
+
+class Posting:
+    """A wire with one connection, awaited request by request."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._ended = anyio.Event()
+        self.handed_over = False
+
+    async def post(self, target: Target, body: bytes, *, max_idle: float = MAX_IDLE) -> Reply:
+        """As :meth:`batchpost.transport.Transport.post`."""
+        self._wire.notify = self._end
+        self._ended = anyio.Event()
+        self._wire.begin([(self, target, body, max_idle)])
+        try:
+            await self._ended.wait()
+        except anyio.get_cancelled_exc_class():
+            self._wire.abort()
+            self._result()
+            raise
+        result = self._result()
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def aclose(self) -> None:
+        """As :meth:`batchpost.transport.Transport.aclose`: an abort ends the connections, too."""
+        self._wire.abort()
+
+    def _end(self) -> None:
+        self._ended.set()
+
+    def _result(self) -> Reply | Exception:
+        [(token, result)] = self._wire.take()
+        assert token is self
+        self.handed_over = isinstance(result, Reply | MaybeSent)
+        return result
+
+
+@asynccontextmanager
+async def opened(
+    origin: Origin, *, timeout: float = PATIENCE, proxy: str | None = None, ca_file: str | None = None
+) -> AsyncIterator[Posting]:
+    """A wire with one connection, as a run opens it."""
+    async with open_wire(origin, count=1, timeout=timeout, proxy=proxy, ca_file=ca_file) as wire:
+        yield Posting(wire)
 
 
 @dataclass(frozen=True)
@@ -80,18 +130,17 @@ class Way:
         async with AsyncExitStack() as stack:
             relay = tunnelling(server.port) if self.tls else forwarding(server.port)
             proxy = await stack.enter_async_context(Hostile(relay)) if self.proxy else None
-            sweeper = Sweeper(timeout / 10)
             heads = Heads(Origin.parse(self.url_of(server)))
-            made: list[Transport] = [
-                HttpxTransport(heads, timeout=timeout, tls=trusting(), proxy=proxy and proxy.url)
-                if self.httpx
-                else Lane(heads, timeout=timeout, tls=trusting(), sweeper=sweeper)
-                for _ in range(count)
-            ]
-            sweeper.start()
-            stack.callback(sweeper.stop)
-            for transport in made:
-                stack.push_async_callback(transport.aclose)
+            made: list[Transport] = []
+            for _ in range(count):
+                if self.httpx:
+                    transport = HttpxTransport(heads, timeout=timeout, tls=trusting(), proxy=proxy and proxy.url)
+                    stack.push_async_callback(transport.aclose)
+                    made.append(transport)
+                else:
+                    lanes = Lanes(heads, count=1, timeout=timeout, tls=trusting())
+                    stack.callback(lanes.close)
+                    made.append(Posting(lanes))
             yield made
 
 

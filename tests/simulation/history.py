@@ -10,7 +10,8 @@ from random import Random
 from typing import Any, NamedTuple
 
 from batchpost.errors import Locked
-from batchpost.records import OF_A_ROW, read_lines
+from batchpost.records import read_lines
+from batchpost.recordshapes import OF_ROWS, rows_of
 from batchpost.retry import retry_rows
 from batchpost.run import Options
 from tests.simulation.cases import Case, Night
@@ -303,8 +304,9 @@ class _Player:
         files = sorted(self.machine.root.rglob(f"{self.machine.run_of.get(sat.number)}/sitting-*.log"))
         left: set[int] = set()
         for line in read_lines(files[-1]) if files else ():
-            if line.record and line.record[0] in OF_A_ROW:
-                left = left | {line.record[1]} if line.record[0] == "start" else left - {line.record[1]}
+            if line.record and line.record[0] in OF_ROWS:
+                rows = set(rows_of(line.record))
+                left = left | rows if line.record[0] == "start" else left - rows
         return left
 
     # -- the end -----------------------------------------------------------------------------------------------

@@ -169,7 +169,7 @@ class Machine:
             boot=lambda: f"boot {self.boots}",
             create_sitting=create_sitting,
             run_blocking=slow_disk,
-            open_transports=visit.open,
+            open_wire=visit.open,
             run=run,
             heed_signals=told_to_stop,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -14,8 +14,9 @@ import orjson
 import trio
 
 from batchpost.model import Reply, Target
+from batchpost.taskwire import TaskWire
 from batchpost.transport import MaybeSent, NotSent
-from tests.fakes import CONVERSION, DUPLICATE, INACTIVE, LOCKED, NO_LEAD, UPDATED, reply
+from tests.fakes import CONVERSION, DUPLICATE, INACTIVE, LOCKED, NO_LEAD, UPDATED, reply, requests_in
 from tests.simulation.disk import Crash, Disk
 
 __all__ = ["DEDUPED", "TAKEN", "Arrival", "Attempt", "Pause", "Platform", "Weather"]
@@ -128,9 +129,10 @@ class Visit:
     place_of: Callable[[str, tuple[str, ...]], int]
 
     @asynccontextmanager
-    async def open(self, *args: object, count: int, timeout: float, **options: object) -> AsyncIterator[Sequence[Lane]]:
+    async def open(self, *args: object, count: int, timeout: float, **options: object) -> AsyncIterator[TaskWire]:
         """As many lanes as requests may be in flight."""
-        yield [Lane(self, timeout) for _ in range(count)]
+        async with requests_in(anyio.create_task_group()) as tasks:
+            yield TaskWire([Lane(self, timeout) for _ in range(count)], tasks.start_soon)
 
 
 class Lane:

@@ -18,7 +18,7 @@ class Claims:
         """Records were handed to the operating system."""
         for line in data.splitlines():
             if (begin := line.find(b'["claim"')) >= 0:
-                self._written |= {entry[0] for entry in orjson.loads(line[begin:])[2]}
+                self._written |= set(orjson.loads(line[begin:])[2])
 
     def synced(self) -> None:
         """Everything written is on disk."""
