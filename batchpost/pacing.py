@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from math import ceil
 from random import Random
 
 from batchpost.model import Stop
+from batchpost.slowing import Slowing
 
 __all__ = ["Circuit", "InFlightLimit", "Pacing", "RateWindow", "RetryBudget", "backoff"]
 
@@ -18,8 +20,9 @@ LONGEST_BACKOFF = 60.0
 LONGEST_PAUSE = 15 * 60.0
 LONGEST_OUTAGE = 30 * 60.0
 # The window is this much longer than its second: what starts here exactly a second apart can reach the platform a
-# little closer together, and a limit counted over there is counted by its clock.
-_MARGIN = 0.02
+# little closer together, and a limit counted over there is counted by its clock. It costs as much of the rate.
+_MARGIN = 0.008
+_LEISURE = 0.01  # seconds
 _FORGOTTEN = 60.0  # seconds after which a pause is not the first of several
 
 
@@ -38,32 +41,52 @@ class RateWindow:
         self.rate = rate
         self._capacity = max(1, int(rate))
         self._window = max(1.0, 1.0 / rate) * (1 + _MARGIN)
-        self._starts: deque[float] = deque(maxlen=self._capacity)
+        self._starts: deque[tuple[float, int]] = deque()  # when, and how many at once
+        self._count = 0
         self._interval = self._window / self._capacity
         self._burst = self._interval * max(1, self._capacity // 50)  # what a timer that fires late may catch up on
         self._next = 0.0
 
     def __repr__(self) -> str:
-        return f"<RateWindow {self.rate}/s, {len(self._starts)} of {self._capacity} starts>"
+        return f"<RateWindow {self.rate}/s, {self._count} of {self._capacity} starts>"
+
+    @property
+    def slack(self) -> float:
+        """Seconds that a start may come late without costing the rate anything: several are made at once then."""
+        return min(_LEISURE, self._burst / 2)
 
     def delay(self, now: float) -> float:
         """Seconds until one more request may start."""
+        self._forget(now)
         wait = self._next - self._burst - now
-        if len(self._starts) >= self._capacity:
-            wait = max(wait, self._starts[0] + self._window - now)
+        if self._count >= self._capacity:
+            wait = max(wait, self._starts[0][0] + self._window - now)
         return wait if wait > 0.0 else 0.0
 
-    def started(self, now: float) -> None:
-        """Record a start at ``now``."""
-        self._starts.append(now)
-        self._next = max(self._next, now) + self._interval
+    def allowed(self, now: float) -> int:
+        """How many requests may start at this very moment."""
+        if self.delay(now) > 0.0:
+            return 0
+        spaced = 1 + int((now + self._burst - max(self._next, now)) / self._interval)
+        return min(spaced, self._capacity - self._count)
+
+    def started(self, now: float, count: int = 1) -> None:
+        """Record that so many requests start at ``now``."""
+        self._starts.append((now, count))
+        self._count += count
+        self._next = max(self._next, now) + self._interval * count
 
     def slowed(self, rate: float) -> RateWindow:
         """The same history under another rate."""
         other = RateWindow(rate)
         other._starts.extend(self._starts)
+        other._count = self._count
         other._next = self._next
         return other
+
+    def _forget(self, now: float) -> None:
+        while self._starts and self._starts[0][0] + self._window <= now:
+            self._count -= self._starts.popleft()[1]
 
 
 class Circuit:
@@ -85,6 +108,11 @@ class Circuit:
 
     def __repr__(self) -> str:
         return f"<Circuit {'closed' if self.opened_at is None else 'open'}, {self._failures} of {len(self._last)}>"
+
+    @property
+    def watches(self) -> bool:
+        """Whether an attempt that was served tells it something: there was a failure that it could outweigh."""
+        return self._failures > 0
 
     def delay(self, now: float) -> float:
         """Seconds until a request may start; while a probe is under way, the time to ask again."""
@@ -133,20 +161,25 @@ class RetryBudget:
     """Retries that a whole run may make: a start of ``initial``, and ``share`` of one for every first attempt."""
 
     def __init__(self, *, initial: float = 100, share: float = 0.2) -> None:
-        self._left, self._share = initial, share
+        self._initial, self._share = initial, share
+        self._attempts = self._spent = 0
 
     def __repr__(self) -> str:
         return f"<RetryBudget {self._left:.1f}>"
 
-    def first_attempt(self) -> None:
-        """A row's first attempt adds its share."""
-        self._left += self._share
+    @property
+    def _left(self) -> float:
+        return self._initial + self._share * self._attempts - self._spent
+
+    def first_attempts(self, count: int) -> None:
+        """Each row's first attempt adds its share."""
+        self._attempts += count
 
     def spend(self) -> bool:
         """Take one retry; False when the budget is used up."""
         if self._left < 1:
             return False
-        self._left -= 1
+        self._spent += 1
         return True
 
 
@@ -177,7 +210,9 @@ class InFlightLimit:
     def _decide(self, mean: float) -> None:
         usual = self._usual or mean
         if mean > max(self._floor, self._slow * usual):
-            self.now = max(1, self.now * 3 // 4)
+            # So many keep a platform busy whose slowness is a queue; fewer would only leave it idle.
+            enough = ceil(1.5 * self.most * usual / mean)
+            self.now = max(1, min(self.now, enough), self.now * 3 // 4)
         else:
             self.now = min(self.most, self.now + max(1, self.most // 8))
         # A lasting change becomes the usual in time, so that a slower platform is not throttled for ever.
@@ -198,11 +233,12 @@ class Pacing:
         self.budget = RetryBudget()
         self.in_flight = InFlightLimit(concurrency)
         self._random = random
+        self._slowing = Slowing(rate)
         self._paused_until = quiet_until
         self._pauses = 0
+        self._in_vain = 0  # pauses in a row between which nothing was served
+        self._served = False  # since the last pause
         self._pause_began = -math.inf
-        self._slow = 1.0
-        self._calm_since = 0.0
 
     def delay(self, now: float) -> float:
         """Seconds until the next request may start; 0 means now."""
@@ -210,36 +246,45 @@ class Pacing:
             return self._paused_until - now
         if self.circuit.opened_at is not None and (wait := self.circuit.delay(now)) > 0:
             return wait
-        if self._slow < 1.0:
+        if self._pauses:
             self._recover(now)
         return self.window.delay(now)
 
-    def started(self, now: float) -> None:
-        """A request starts now."""
-        self.window.started(now)
+    def allowed(self, now: float) -> int:
+        """How many requests may start at this very moment: one where it is to probe whether the platform serves."""
+        if self.delay(now) > 0.0:
+            return 0
+        allowed = self.window.allowed(now)
+        return allowed if self.circuit.opened_at is None else min(allowed, 1)
+
+    def started(self, now: float, count: int = 1) -> None:
+        """So many requests start now."""
+        self.window.started(now, count)
         if self.circuit.opened_at is not None:
             self.circuit.started()
 
-    def finished(self, *, served: bool, latency: float, now: float) -> None:
-        """An attempt ended after ``latency`` seconds."""
-        self.circuit.record(served, now, began=now - latency)
+    def finished(self, *, served: bool, latency: float, now: float, refused: bool = False) -> None:
+        """An attempt ended after ``latency`` seconds; ``refused``: with a reply that asks for a pause."""
+        if not served or self.circuit.watches:
+            self.circuit.record(served, now, began=now - latency)
         self.in_flight.record(latency)
+        if self._pauses and served and not refused:
+            self._served = True
+            self._slowing.served(now)
 
     def pause(self, seconds: float, now: float, *, began: float) -> Stop | None:
-        """Everyone waits ``seconds`` (-1: as long as a backoff says), and goes on more slowly when it happens again.
+        """Everyone waits ``seconds`` (-1: one or less, and longer as long as nothing is served between two pauses), and
+        goes on more slowly when it happens again.
 
         ``began`` is when the attempt started that was answered so: replies to what was in flight when the pause began
         are the same event, not a new one. Returns why the run ends where it is asked to wait more than 15 minutes.
         """
         if seconds > LONGEST_PAUSE:
             return Stop("retry_after", f"The platform asks to wait {seconds:,.0f} s, more than 15 minutes", 69)
-        if seconds < 0:
-            seconds = 1.0 + backoff(self._pauses, self._random, cap=30.0)
         if began >= self._pause_began:
-            calm = now - self._paused_until > _FORGOTTEN and self._slow == 1.0
-            self._pauses = 1 if calm else self._pauses + 1
-            self._pause_began = now
-            self._slower(now)
+            self._refused(now)
+        if seconds < 0:
+            seconds = self._slowing.rest + (backoff(self._in_vain, self._random, cap=30.0) if self._in_vain else 0.0)
         self._paused_until = max(self._paused_until, now + seconds)
         return None
 
@@ -250,18 +295,18 @@ class Pacing:
             return None
         return Stop("circuit_open", "The platform has not served a request for 30 minutes", 69)
 
-    def _slower(self, now: float) -> None:
+    def _refused(self, now: float) -> None:
+        """A refusal, and not one of several to what was in flight: the first one after a calm minute slows nothing."""
+        if now - self._paused_until > _FORGOTTEN and self._slowing.rate == self.rate:
+            self._pauses = 0
+        self._in_vain = self._in_vain + 1 if self._pauses and not self._served else 0
+        self._pauses += 1
+        self._served = False
+        self._pause_began = now
         if self._pauses > 1:
-            self._set_slow(max(0.05, self._slow * 0.7))
-        self._calm_since = now
+            self._slowing.refused(now, self._paused_until)
+            self.window = self.window.slowed(self._slowing.rate)
 
     def _recover(self, now: float) -> None:
-        if now - max(self._calm_since, self._paused_until) >= 10.0:
-            self._calm_since = now
-            self._set_slow(min(1.0, self._slow + 0.1))
-            if self._slow == 1.0:
-                self._pauses = 0
-
-    def _set_slow(self, slow: float) -> None:
-        self._slow = slow
-        self.window = self.window.slowed(self.rate * slow)
+        if self._slowing.recovers(now, self._paused_until):
+            self.window = self.window.slowed(self._slowing.rate)
