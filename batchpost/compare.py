@@ -5,7 +5,7 @@ Decides only rows that are still to be sent. The rules are guarantee 6 of the de
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import polars as pl
@@ -13,13 +13,25 @@ import polars as pl
 from batchpost.ahead import ahead
 from batchpost.fates import SEND
 from batchpost.job import Job
-from batchpost.ledger import Delivered, LastUpdate, Ledger
+from batchpost.ledger import Delivered, Ledger
 from batchpost.links import Order
 from batchpost.model import Outcome
 from batchpost.plan import Operation, Plan
 from batchpost.resolutions import DUE, Decided, Resolutions
+from batchpost.rowbytes import bits, byte_column
 
 __all__ = ["Correction", "Position", "compare", "waiting_rows"]
+
+
+_PLACE: dict[str, type[pl.DataType]] = {"at_seq": pl.Int64, "at_row": pl.UInt32, "at_content": pl.Binary}
+
+
+# Whether the lead's last update stands after this one: in a later run, or further down the same content.
+_NEWER = (pl.col("seq") > pl.col("at_seq")) | (
+    ((pl.col("seq") == pl.col("at_seq")) | (pl.col("content") == pl.col("at_content")))
+    & (pl.col("last") > pl.col("at_row"))
+)
+_ITSELF = (pl.col("content") == pl.col("at_content")) & (pl.col("last") == pl.col("at_row"))
 
 
 class Correction(NamedTuple):
@@ -39,13 +51,36 @@ class Position(NamedTuple):
     content: bytes
     orders: Sequence[Order | None] = ()
 
-    def of(self, row: int) -> Order:
-        """Where a row of this run stands."""
-        return (self.orders[row] if self.orders else None) or Order(self.seq, row, self.content)
+    def of(self, rows: pl.Series) -> pl.DataFrame:
+        """Where these rows of this run stand: ``at_seq, at_row, at_content``."""
+        if self.orders:
+            stood = [self.orders[row] or Order(self.seq, row, self.content) for row in rows]
+            return pl.DataFrame(stood, schema=_PLACE, orient="row")
+        alike = (pl.lit(self.seq, pl.Int64).alias("at_seq"), pl.lit(self.content).alias("at_content"))
+        return pl.DataFrame({"at_row": rows}).with_columns(alike).select(*_PLACE)
+
+
+class _GoesOut:
+    """The leads of which an update goes out, as far as this input has several. ``repeated`` is as in the plan."""
+
+    def __init__(self, repeated: bytearray) -> None:
+        self._repeated = byte_column(bytes(repeated))
+        self._keys: list[pl.Series] = [pl.Series(dtype=pl.Binary)]
+
+    def before(self, rows: pl.DataFrame) -> pl.Series:
+        """Which of the next rows (``row, key, goes``: whether it goes out by itself) come after another one of their
+        lead that goes out, or do so themselves."""
+        if self._repeated.is_empty():
+            return pl.repeat(value=False, n=rows.height, eager=True)
+        several = rows.filter(self._repeated.gather(rows["row"]) == 1)
+        gone = pl.col("key").is_in(pl.concat(self._keys).implode())
+        after = several.filter(gone | (pl.col("goes").cast(pl.UInt8).cum_max().over("key") == 1))
+        self._keys.append(several.filter("goes")["key"].unique())
+        return rows["row"].is_in(after["row"].implode())
 
 
 def compare(
-    plan: Plan, job: Job, ledger: Ledger, position: Position, contents: Sequence[bytes], *, chunk: int = 500_000
+    plan: Plan, job: Job, ledger: Ledger, position: Position, contents: Sequence[bytes], *, chunk: int = 200_000
 ) -> list[Correction]:
     """Settle the rows that need no request, mark those in doubt; returns the events whose money or date changed.
 
@@ -53,18 +88,16 @@ def compare(
     """
     decisions = Resolutions(ledger)
     _same_rows(plan, ledger, contents, decisions.taken_back() if job.spec.is_event else set())
+    doubtful = decisions.doubtful()
     corrections: list[Correction] = []
-    goes_out: set[bytes] = set()
+    goes_out = _GoesOut(plan.repeated)
     for frame in () if ledger.blank else _chunks(ahead(plan.operations()), chunk):
-        keys = frame["key"].to_list()
-        decided = decisions.about(keys)
-        doubts = ledger.doubts(keys)
+        keys = frame["key"].filter(frame["key"].is_in(doubtful.implode())).to_list()
+        decided, doubts = (decisions.about(keys), ledger.doubts(keys)) if keys else ({}, {})
         if job.spec.is_event:
-            events = ledger.events(keys)
-            corrections += _events(plan, events, decided, _among(frame, {*events, *decided}))
+            corrections += _events(plan, frame, ledger, decided)
         else:
-            updates = ledger.updates(keys)
-            _updates(plan, job, updates, decided, _among(frame, updates), position, goes_out)
+            _updates(plan, job, frame, ledger, decided, position, goes_out)
         _doubts(plan, job, doubts, _among(frame, doubts))
         _sent_before(plan, decided, _among(frame, decided))
     return corrections
@@ -91,12 +124,12 @@ def _chunks(frames: Iterator[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]
         yield pl.concat(held)
 
 
-def _among(frame: pl.DataFrame, keys: Collection[bytes]) -> list[Operation]:
-    """The rows of the frame whose operation is one of these."""
-    if not keys:
+def _among(frame: pl.DataFrame, keys: Iterable[bytes]) -> list[Operation]:
+    """The rows of the frame whose operation is one of these few."""
+    wanted = pl.Series([*keys], dtype=pl.Binary)
+    if wanted.is_empty():
         return []
-    known = frame.filter(pl.col("key").is_in(pl.Series(list(keys), dtype=pl.Binary).implode()))
-    return [Operation(*row) for row in known.iter_rows()]
+    return [Operation(*row) for row in frame.filter(pl.col("key").is_in(wanted.implode())).iter_rows()]
 
 
 def _same_rows(plan: Plan, ledger: Ledger, contents: Sequence[bytes], taken_back: set[bytes]) -> None:
@@ -106,81 +139,92 @@ def _same_rows(plan: Plan, ledger: Ledger, contents: Sequence[bytes], taken_back
     is left to the rest of the comparison.
     """
     voided = _rows_of(plan, taken_back)
-    codes = plan.fates.codes
-    invalid = {code for code, (outcome, _) in enumerate(plan.fates.table) if outcome == Outcome.INVALID}
-    code = plan.fates.code(Outcome.ALREADY_DELIVERED, "same_row")
+    invalid = [code for code, (outcome, _) in enumerate(plan.fates.table) if outcome == Outcome.INVALID]
     first = 0
     for file, content in zip(plan.files, contents, strict=True):
-        for number in _set_bits(ledger.delivered_rows(content), file.rows):
-            sends = codes[first + number] == SEND and first + number not in voided
-            if sends or codes[first + number] in invalid:
-                codes[first + number] = code
+        delivered = ledger.delivered_rows(content)
+        if delivered:
+            codes = plan.fates.part(first, file.rows)
+            sends = codes == SEND
+            if voided:
+                sends &= ~pl.int_range(first, first + file.rows, eager=True).is_in(voided)
+            same = bits(delivered, file.rows) & (sends | codes.is_in(invalid))
+            plan.fates.settle_where(first, same, Outcome.ALREADY_DELIVERED, "same_row")
         first += file.rows
 
 
-def _rows_of(plan: Plan, keys: set[bytes]) -> set[int]:
+def _rows_of(plan: Plan, keys: set[bytes]) -> list[int]:
     """The rows to send whose operation is one of these."""
     if not keys:
-        return set()
-    return {operation.row for frame in plan.operations() for operation in _among(frame, keys)}
-
-
-def _set_bits(bitmap: bytes, size: int) -> Iterator[int]:
-    for byte, bits in enumerate(bitmap):
-        if bits:
-            yield from (number for number in range(byte * 8, min(byte * 8 + 8, size)) if bits >> (number & 7) & 1)
+        return []
+    return [operation.row for frame in plan.operations() for operation in _among(frame, keys)]
 
 
 def _events(
-    plan: Plan, delivered: dict[bytes, Delivered], decided: dict[bytes, list[Decided]], rows: list[Operation]
+    plan: Plan, frame: pl.DataFrame, ledger: Ledger, decided: dict[bytes, list[Decided]]
 ) -> Iterator[Correction]:
+    """Each row against the delivery of its event; what a person decided concerns few of them."""
+    of_decided = _among(frame, decided)
+    _voided(plan, decided, of_decided)
+    if of_decided:
+        frame = frame.filter(~pl.col("row").is_in([row for row, *_ in of_decided if plan.fates.codes[row] != SEND]))
+    found = frame.join(ledger.delivered(frame["key"]), on="key", maintain_order="left", suffix="_before")
+    same = found["body_hash"] == found["body"]  # also where a stake is not known, as of doubts of version 1
+    conflict = ~same & (found["stake"] != found["stake_before"])
+    plan.fates.settle_all(found["row"].filter(same), Outcome.ALREADY_DELIVERED, "ledger")
+    plan.fates.settle_all(found["row"].filter(~same & ~conflict), Outcome.ALREADY_DELIVERED, "differs")
+    changed = found.filter(conflict).select("row", "key")
+    plan.fates.settle_all(changed["row"], Outcome.INVALID, "conflict")
+    _ignored(plan, decided, of_decided)
+    before = ledger.events(changed["key"].to_list())
+    return (Correction(row, before[key]) for row, key in changed.iter_rows())
+
+
+def _voided(plan: Plan, decided: dict[bytes, list[Decided]], rows: list[Operation]) -> None:
+    """An event that was taken back goes out with other money or another date only."""
     for row, key, body, stake, _ in rows:
-        about, before = decided.get(key, ()), delivered.get(key)
-        if any(one.state == "voided" and (one.stake == stake or one.body == body) for one in about):
+        if any(one.state == "voided" and (one.stake == stake or one.body == body) for one in decided[key]):
             plan.fates.settle(row, Outcome.SKIPPED, "voided")
-        elif before is None:
-            if any(one.state == "ignored" for one in about):
-                plan.fates.settle(row, Outcome.SKIPPED, "ignored")
-        elif before.body == body:  # also where a stake is not known: version 1 of the ledger did not keep it for doubts
-            plan.fates.settle(row, Outcome.ALREADY_DELIVERED, "ledger")
-        elif before.stake != stake:
-            plan.fates.settle(row, Outcome.INVALID, "conflict")
-            yield Correction(row, before)
-        else:
-            plan.fates.settle(row, Outcome.ALREADY_DELIVERED, "differs")
+
+
+def _ignored(plan: Plan, decided: dict[bytes, list[Decided]], rows: list[Operation]) -> None:
+    """An event of which nothing is known to be delivered, and that a person gave up."""
+    for row, key, *_ in rows:
+        if plan.fates.codes[row] == SEND and any(one.state == "ignored" for one in decided[key]):
+            plan.fates.settle(row, Outcome.SKIPPED, "ignored")
 
 
 def _updates(
     plan: Plan,
     job: Job,
-    last: dict[bytes, LastUpdate],
+    frame: pl.DataFrame,
+    ledger: Ledger,
     decided: dict[bytes, list[Decided]],
-    rows: list[Operation],
     position: Position,
-    goes_out: set[bytes],
+    goes_out: _GoesOut,
 ) -> None:
     """Updates follow one another: none finds its lead unchanged once another one of this input goes out before it."""
-    for row, key, body, _, _ in rows:
-        before = last[key]
-        if _newer(before, position.of(row)):
-            plan.fates.settle(row, Outcome.SKIPPED, "superseded")
-            continue
-        same = before.body == body and key not in goes_out
-        itself = (before.content, before.row) == (position.of(row).content, position.of(row).number)
-        if same and before.confirmed and (job.rows.skip_unchanged or itself):
-            plan.fates.settle(row, Outcome.ALREADY_DELIVERED, "unchanged")
-        elif same and any(one.state == "ignored" and one.body == before.body for one in decided.get(key, ())):
-            plan.fates.settle(row, Outcome.SKIPPED, "ignored")
-        elif plan.repeated and plan.repeated[row]:
-            goes_out.add(key)
+    last = ledger.updates(frame["key"])
+    found = frame.join(last, on="key", maintain_order="left", suffix="_before").rename({"row_before": "last"})
+    found = found.hstack(position.of(found["row"]))
+    newer = found.select(_NEWER).to_series()
+    plan.fates.settle_all(found["row"].filter(newer), Outcome.SKIPPED, "superseded")
+    found = found.filter(~newer)
+    same = found["body_hash"] == found["body"]
+    needless = pl.lit(True) if job.rows.skip_unchanged else _ITSELF
+    unchanged = same & found.select(pl.col("confirmed") & needless).to_series()
+    ignored = same & _given_up(found, decided)
+    rows = found.select("row", "key", goes=~unchanged & ~ignored)
+    gone = goes_out.before(rows)
+    plan.fates.settle_all(rows["row"].filter(ignored & ~gone), Outcome.SKIPPED, "ignored")
+    plan.fates.settle_all(rows["row"].filter(unchanged & ~gone), Outcome.ALREADY_DELIVERED, "unchanged")
 
 
-def _newer(before: LastUpdate, order: Order) -> bool:
-    """Whether the lead's last update stands after this one: in a later run, or further down the same content."""
-    if before.seq > order.seq:
-        return True
-    same_input = before.seq == order.seq or before.content == order.content
-    return same_input and before.row > order.number
+def _given_up(rows: pl.DataFrame, decided: dict[bytes, list[Decided]]) -> pl.Series:
+    """Which rows a person decided to ignore, with this body."""
+    ignored = [(key, one.body) for key, about in decided.items() for one in about if one.state == "ignored"]
+    known = pl.DataFrame(ignored, schema={"key": pl.Binary, "body_hash": pl.Binary}, orient="row")
+    return rows["row"].is_in(rows.join(known, on=["key", "body_hash"], how="semi")["row"].implode())
 
 
 def _doubts(plan: Plan, job: Job, doubts: dict[bytes, set[bytes]], rows: list[Operation]) -> None:

@@ -6,14 +6,16 @@ SQLite is the one in apsw's wheel, the same on every machine; the checksums are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import apsw
+import polars as pl
 
 from batchpost.errors import LedgerError
+from batchpost.given import given
 
 __all__ = ["Database", "damaged", "load_checksums"]
 
@@ -94,6 +96,22 @@ class Database:
         """Do it for each of the rows of values."""
         with _told(self.path):
             self._connection.executemany(statement, rows)
+
+    def change_given(self, frame: pl.DataFrame, statement: str) -> None:
+        """Do it with the rows of the frame, in order, as the relation ``given``; for many rows at a time."""
+        with _told(self.path):
+            for part, values in given(frame, statement):
+                self._connection.execute(part, values)
+
+    def found_given(self, frame: pl.DataFrame, query: str, schema: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
+        """What a query finds with the rows of the frame as the relation ``given``, as columns of this schema; the rows
+        are given in parts, so a query must look at each by itself."""
+        found = [pl.DataFrame(schema=schema)]
+        with _told(self.path):
+            for part, values in given(frame, query):
+                rows = self._connection.execute(part, values).fetchall()
+                found.append(pl.DataFrame(rows, schema=schema, orient="row"))
+        return pl.concat(found)
 
     def pragma(self, name: str) -> Any:
         """What a PRAGMA says."""

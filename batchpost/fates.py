@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
-
 import polars as pl
 
 from batchpost.model import Outcome
+from batchpost.rowbytes import byte_column, bytes_of, mark
 
 __all__ = ["SEND", "Fates"]
 
@@ -40,31 +38,36 @@ class Fates:
 
     def extend(self, outcomes: pl.Series, reasons: pl.Series) -> None:
         """Take in the next rows; nulls mean that the row is to be sent."""
-        first = len(self.codes)
-        self.codes += bytes(len(outcomes))
-        rows = outcomes.is_not_null().arg_true()
-        pairs = outcomes.gather(rows) + "\0" + reasons.gather(rows)
-        codes = {pair: self.code(*pair.split("\0")) for pair in pairs.unique()}
-        for row, code in zip(rows, pairs.replace_strict(codes, return_dtype=pl.UInt8), strict=True):
-            self.codes[first + row] = code
+        pairs = outcomes + "\0" + reasons.fill_null("")
+        codes = {pair: self.code(*pair.split("\0")) for pair in pairs.drop_nulls().unique(maintain_order=True)}
+        coded = pairs.replace_strict(codes, default=SEND, return_dtype=pl.UInt8) if codes else None
+        self.codes += bytes(len(pairs)) if coded is None else bytes_of(coded)
 
     def settle(self, row: int, outcome: Outcome, reason: str) -> None:
         """Decide one row."""
         self.codes[row] = self.code(outcome, reason)
 
-    def settle_all(self, rows: Iterable[int], outcome: Outcome, reason: str) -> None:
-        """Decide several rows alike."""
-        codes, code = self.codes, self.code(outcome, reason)
-        for row in rows:
-            codes[row] = code
+    def settle_all(self, rows: pl.Series, outcome: Outcome, reason: str) -> None:
+        """Decide several rows alike; ``rows`` are their numbers."""
+        mark(self.codes, rows, self.code(outcome, reason))
+
+    def settle_where(self, first: int, which: pl.Series, outcome: Outcome, reason: str) -> None:
+        """Decide those rows from ``first`` on for which it is true."""
+        decided = self.part(first, len(which)).set(which, self.code(outcome, reason))
+        self.codes[first : first + len(which)] = bytes_of(decided)
+
+    def part(self, first: int, rows: int) -> pl.Series:
+        """The bytes of so many rows, UInt8; later changes do not show in it."""
+        return byte_column(bytes(memoryview(self.codes)[first : first + rows]))
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Rows by (outcome, reason); those to send under ``("", "")``."""
-        return {self.table[code]: count for code, count in Counter(self.codes).items()}
+        counted = {code: self.codes.count(code) for code in range(len(self.table))}
+        return {self.table[code]: count for code, count in counted.items() if count}
 
     def series(self, first: int, rows: int) -> pl.DataFrame:
         """The columns ``outcome`` and ``reason`` of these rows; null where the row is to be sent."""
-        codes = pl.Series("code", self.codes[first : first + rows], dtype=pl.UInt8)
+        codes = self.part(first, rows)
         outcomes = dict(enumerate(outcome or None for outcome, _ in self.table))
         reasons = dict(enumerate(reason or None for _, reason in self.table))
         return pl.DataFrame(

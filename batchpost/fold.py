@@ -11,19 +11,28 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from batchpost.errors import LedgerError
-from batchpost.history import Claim, DamagedJournal, Ended, History, Open, replay
+from batchpost.history import DamagedJournal, History, Open, replay
 from batchpost.journal import boot_id
-from batchpost.ledger import Delivered, Fold, LastUpdate, Ledger, Uncertain
+from batchpost.keyorder import KeyOrder
+from batchpost.ledger import EVENTS, UPDATES, Fold, Ledger, Uncertain
 from batchpost.model import Outcome
+from batchpost.recordshapes import Claim
+from batchpost.rowbytes import bitmap, mark
 
 __all__ = ["CONFIRMED", "Misfit", "fold_rows", "fold_run"]
 
-_PART = 50_000
+_DOUBTS = 100_000  # that go into the ledger at a time; there are few
 # already_delivered reasons by which the platform itself said that it has the event.
 CONFIRMED = {"confirmed_duplicate", "foreign_duplicate"}
 # Refusals that say nothing of an attempt before: the platform asks for the source before it asks for a duplicate.
 _INCONCLUSIVE = {"source_inactive"}
+_DELIVERED = (pl.col("outcome") == Outcome.DELIVERED.value) | pl.col("reason").is_in(CONFIRMED)
+_UNSURE = (pl.col("outcome") == Outcome.UNKNOWN.value) | (
+    pl.col("may_be_applied") & pl.col("reason").is_in(_INCONCLUSIVE)
+)
 
 
 class Misfit(ValueError):
@@ -34,13 +43,14 @@ def fold_run(
     ledger: Ledger,
     run_id: str,
     files: Sequence[Path],
-    collect: Callable[[Ended], None] | None = None,
+    collect: Callable[[pl.DataFrame], object] | None = None,
     *,
     boot: Callable[[], str] = boot_id,
 ) -> History:
     """Fold a run's sittings into the ledger, unless that was done; returns what the journal leaves open.
 
-    ``collect`` is given every settled row on the way, whether folded now or before. Raises LedgerError.
+    ``collect`` is given every settled row on the way (frames as :data:`batchpost.settled.SETTLED`), whether folded now
+    or before. Raises LedgerError.
     """
     folded = next((record.folded for record in ledger.runs() if record.run_id == run_id), 0)
     if folded > len(files):
@@ -61,9 +71,9 @@ def fold_rows(
     ledger: Ledger,
     run_id: str,
     sittings: int,
-    settled: Iterable[Ended],
+    settled: Iterable[pl.DataFrame],
     history: History,
-    collect: Callable[[Ended], None] | None = None,
+    collect: Callable[[pl.DataFrame], object] | None = None,
     *,
     after: int = 0,
 ) -> None:
@@ -72,27 +82,36 @@ def fold_rows(
     What sittings up to ``after`` tell again is no news: a person may have said something else of it since. Raises
     LedgerError, and Misfit for rows that are not of the input that the first record names.
     """
-    parts = _parts(settled, history, collect, after)
+    folder = ledger.path.parent if ledger.path.exists() else None
+    parts = _parts(settled, history, collect, after, folder)
     if not ledger.fold(run_id, sittings, parts):
         deque(parts, maxlen=0)
 
 
 def _parts(
-    settled: Iterable[Ended], history: History, collect: Callable[[Ended], None] | None, after: int
+    settled: Iterable[pl.DataFrame],
+    history: History,
+    collect: Callable[[pl.DataFrame], object] | None,
+    after: int,
+    temporary: Path | None,
 ) -> Iterator[Fold]:
+    """Doubts come first, as a delivery ends those of its operation; then all else in the order of its keys."""
     folder: _Folder | None = None
-    for ended in settled:
-        if collect is not None:
-            collect(ended)
+    with KeyOrder(temporary) as rows:
+        for frame in settled:
+            if collect is not None:
+                collect(frame)
+            folder = folder or _folder(history.header, after)
+            rows.add(folder.settled(frame))
+            if len(folder.doubts) >= _DOUBTS:
+                yield folder.take_doubts()
         folder = folder or _folder(history.header, after)
-        folder.settled(ended)
-        if folder.size >= _PART:
-            yield folder.take()
-    folder = folder or _folder(history.header, after)
-    for number, row in history.open.items():
-        folder.left_open(number, row)
-    yield folder.take()
-    yield Fold((), (), (), folder.contents())
+        for number, row in history.open.items():
+            rows.add(folder.left_open(number, row))
+        yield folder.take_doubts()
+        for part in rows.parts():
+            yield Fold(events=part) if folder.is_event else Fold(updates=part)
+    yield Fold(contents=folder.contents())
 
 
 def _folder(header: dict[str, Any], after: int) -> _Folder:
@@ -103,18 +122,18 @@ def _folder(header: dict[str, Any], after: int) -> _Folder:
 
 
 class _Folder:
-    """Collects rows into the next part. ``header`` is the journal's: route kind, sequence number, contents; only rows
-    of sittings ``after`` this one go into the part, but for the contents, which only ever add up."""
+    """Makes of settled rows what the ledger takes. ``header`` is the journal's: route kind, sequence number, contents;
+    only rows of sittings ``after`` this one are taken, but for the contents, which only ever add up."""
 
     def __init__(self, header: dict[str, Any], after: int) -> None:
         self._after = after
-        self._is_event: bool = header.get("is_event", True)
+        self.is_event: bool = header.get("is_event", True)
         self._keeps_doubts: bool = header.get("fires_again", True)
         self._seq = int(header.get("seq", 0))
         self._input = bytes.fromhex(header.get("input", ""))
         self._contents = [(bytes.fromhex(content), int(rows)) for content, rows in header.get("contents", [])]
         rows = sum(rows for _, rows in self._contents)
-        self._delivered = bytearray(rows // 8 + 1)
+        self._delivered = bytearray(rows)  # a 1 for each
         linked = header.get("linked", [])
         self._linked = [(bytes.fromhex(content), bytearray(rows // 8 + 1), rows) for content, rows in linked]
         self._links = [link and self._link(*link) for link in header.get("links", [])]
@@ -123,65 +142,57 @@ class _Folder:
         named = (rows if self._contents else 0, len(self._links), len(self._orders))
         self._rows = min(filter(None, named), default=math.inf)
         self._late: set[bytes] = set()  # leads with an update that may still be applied, after later ones
-        self._events: list[tuple[bytes, Delivered]] = []
-        self._updates: list[tuple[bytes, LastUpdate]] = []
-        self._doubts: list[Uncertain] = []
+        self.doubts: list[Uncertain] = []
 
     def _link(self, content: int, row: int) -> tuple[int, int]:
         if not 0 <= row < self._linked[content][2]:
             raise ValueError(f"no row {row}")
         return content, row
 
-    @property
-    def size(self) -> int:
-        """Entries collected for the next part."""
-        return len(self._events) + len(self._updates) + len(self._doubts)
+    def settled(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The deliveries or updates among settled rows, which come in the order settled; notes what else they say."""
+        last: int = frame["row"].max()  # type: ignore[assignment]
+        if last >= self._rows:
+            raise Misfit(f"it has a row {last}, which is beyond the last one of the input")
+        frame = frame.with_columns(_DELIVERED.alias("delivered"))
+        self._mark_delivered(frame.filter("delivered")["row"])
+        doubtful = frame.filter(_UNSURE).select("row", "sitting", *Claim._fields)
+        for number, sitting, *claim in doubtful.iter_rows():
+            self._doubt(Claim(*claim), number, sitting)
+        if self.is_event:
+            new = frame.filter(pl.col("delivered") & (pl.col("sitting") > self._after))
+            new = new.rename({"body_hash": "body", "settled_at": "delivered_at"})
+            return new.select(*EVENTS)
+        return self._update(frame.filter(pl.col("delivered") | pl.col("may_be_applied")))
 
-    def settled(self, ended: Ended) -> None:
-        """Take in a settled row."""
-        self._check(ended.number)
-        claim, settlement = ended.claim, ended.settlement
-        delivered = settlement.outcome is Outcome.DELIVERED or settlement.reason in CONFIRMED
-        if delivered:
-            self._mark_delivered(ended.number)
-        if settlement.outcome is Outcome.UNKNOWN or (ended.may_be_applied and settlement.reason in _INCONCLUSIVE):
-            self._doubt(claim, ended.number, ended.sitting)
-        if not self._is_event:
-            applied = delivered or ended.may_be_applied
-            self._update(ended.number, claim, delivered=delivered, applied=applied, sitting=ended.sitting)
-        elif delivered and ended.sitting > self._after:
-            evidence = (claim.amount, settlement.conversion_id, ended.at, ended.number)
-            self._events.append((claim.key, Delivered(claim.body_hash, claim.stake, *evidence)))
-
-    def left_open(self, number: int, row: Open) -> None:
-        """Take in a row that was claimed and not settled."""
+    def left_open(self, number: int, row: Open) -> pl.DataFrame:
+        """The same of a row that was claimed and not settled."""
         self._check(number)
-        if not row.in_doubt:
-            return
-        if self._keeps_doubts:
+        if row.in_doubt and self._keeps_doubts:
             self._doubt(row.claim, number, row.sitting)
-        if not self._is_event:
-            self._update(number, row.claim, delivered=False, applied=True, sitting=row.sitting)
+        if self.is_event or not row.in_doubt:
+            return pl.DataFrame()
+        key, body, *_ = row.claim
+        one = {"row": [number], "key": [key], "body_hash": [body], "delivered": [False], "sitting": [row.sitting]}
+        return self._update(pl.DataFrame(one, schema_overrides={"row": pl.UInt32}))
 
     def _check(self, number: int) -> None:
         if number >= self._rows:
             raise Misfit(f"it has a row {number}, which is beyond the last one of the input")
 
-    def take(self) -> Fold:
-        """The part collected so far; the next one begins."""
-        part = Fold(self._events, self._updates, self._doubts, ())
-        self._events, self._updates, self._doubts = [], [], []
-        return part
+    def take_doubts(self) -> Fold:
+        """The doubts noted so far; the next ones begin."""
+        doubts, self.doubts = self.doubts, []
+        return Fold(doubts=doubts)
 
     def contents(self) -> list[tuple[bytes, int, bytes]]:
         """The delivered rows of each file as a bitmap of its own, and those of other files that they mended."""
-        bits = int.from_bytes(self._delivered, "little")
         entries = []
+        first = 0
         for content, rows in self._contents:
-            own = bits & ((1 << rows) - 1)
-            bits >>= rows
-            entries.append((content, rows, own.to_bytes(rows // 8 + 1, "little")))
-        return [*entries, *((content, rows, bytes(bitmap)) for content, bitmap, rows in self._linked)]
+            entries.append((content, rows, bitmap(self._delivered[first : first + rows])))
+            first += rows
+        return [*entries, *((content, rows, bytes(bits)) for content, bits, rows in self._linked)]
 
     def _doubt(self, claim: Claim, number: int, sitting: int) -> None:
         if sitting <= self._after:
@@ -189,25 +200,38 @@ class _Folder:
         content, row = (self._links[number] if self._links else None) or (None, 0)
         mends = b"" if content is None else self._linked[content][0]
         claimed = (claim.key, claim.body_hash, number, claim.stake, claim.amount)
-        self._doubts.append(Uncertain(*claimed, mends, row))
+        self.doubts.append(Uncertain(*claimed, mends, row))
 
-    def _mark_delivered(self, number: int) -> None:
+    def _mark_delivered(self, numbers: pl.Series) -> None:
         """A mend that got through settles the row that it mends, too."""
         if not self._contents:  # the header was lost, and what it says here only saves looking keys up
             return
-        self._delivered[number >> 3] |= 1 << (number & 7)
-        if self._links and (link := self._links[number]):
-            content, row = link
-            self._linked[content][1][row >> 3] |= 1 << (row & 7)
+        mark(self._delivered, numbers, 1)
+        for link in map(self._links.__getitem__, numbers) if self._links else ():
+            if link:
+                content, row = link
+                self._linked[content][1][row >> 3] |= 1 << (row & 7)
 
-    def _update(self, number: int, claim: Claim, *, delivered: bool, applied: bool, sitting: int) -> None:
-        if not applied:
-            return
-        if not delivered:
-            self._late.add(claim.key)
-        if sitting <= self._after:
-            return
-        confirmed = delivered and claim.key not in self._late
-        order = self._orders[number] if self._orders else None
-        seq, row, content = order or (self._seq, number, self._input)
-        self._updates.append((claim.key, LastUpdate(claim.body_hash, confirmed, seq, row, content)))
+    def _update(self, applied: pl.DataFrame) -> pl.DataFrame:
+        """Of updates that may have been applied, with whether they were ``delivered``, in the order settled."""
+        failed = ~pl.col("delivered")
+        confirmed = pl.col("delivered")
+        if self._late or not applied["delivered"].all():
+            late = pl.col("key").is_in(pl.Series(list(self._late), dtype=pl.Binary).implode())
+            confirmed = confirmed & ~late & (failed.cast(pl.UInt8).cum_max().over("key") == 0)
+        applied = applied.with_columns(confirmed.alias("confirmed"))
+        self._late.update(applied.filter(failed)["key"])
+        new = applied.filter(pl.col("sitting") > self._after).with_columns(
+            pl.col("body_hash").alias("body"),
+            pl.lit(self._seq, pl.Int64).alias("seq"),
+            pl.lit(self._input).alias("content"),
+        )
+        return (self._placed(new) if self._orders else new).select(*UPDATES)
+
+    def _placed(self, new: pl.DataFrame) -> pl.DataFrame:
+        """Rows that were sent again stand where they stood."""
+        orders = [self._orders[number] for number in new["row"]]
+        stood = zip(orders, new.select("seq", "row", "content").iter_rows(), strict=True)
+        places = [order or own for order, own in stood]
+        names = {name: UPDATES[name] for name in ("seq", "row", "content")}
+        return new.with_columns(pl.DataFrame(places, schema=names, orient="row"))

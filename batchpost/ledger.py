@@ -11,17 +11,19 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import polars as pl
 
 from batchpost.database import Database, damaged
 from batchpost.errors import LedgerError
 from batchpost.ledgerfile import lay_out, open_file
 from batchpost.model import HashKind
 
-__all__ = ["Delivered", "Fold", "LastUpdate", "Ledger", "RunRecord", "Uncertain"]
+__all__ = ["EVENTS", "UPDATES", "Delivered", "Fold", "LastUpdate", "Ledger", "RunRecord", "Uncertain"]
 
 # What a delivery tells of doubts about its event, whatever their bodies; one voided with another body stays so.
 _DELIVERED_AFTER_ALL = """
@@ -91,17 +93,52 @@ class RunRecord(NamedTuple):
         return self.state in ("running", "interrupted", "stopped")
 
 
+EVENTS: dict[str, type[pl.DataType]] = {
+    "key": pl.Binary,
+    "body": pl.Binary,
+    "stake": pl.Binary,
+    "amount": pl.String,
+    "conversion_id": pl.String,
+    "delivered_at": pl.Float64,
+    "row": pl.UInt32,
+}
+"""The columns of delivered events: a key and what :class:`Delivered` has."""
+UPDATES: dict[str, type[pl.DataType]] = {
+    "key": pl.Binary,
+    "body": pl.Binary,
+    "confirmed": pl.Boolean,
+    "seq": pl.Int64,
+    "row": pl.UInt32,
+    "content": pl.Binary,
+}
+"""The columns of updates: a key and what :class:`LastUpdate` has."""
+_NO_EVENTS, _NO_UPDATES = pl.DataFrame(schema=EVENTS), pl.DataFrame(schema=UPDATES)
+
+
 class Fold(NamedTuple):
     """What a run's journal, or a part of it, adds to the ledger.
 
-    ``events``: (key, Delivered). ``updates``: (key, LastUpdate). ``contents``: (content id, rows of the file, bitmap of
-    delivered rows).
+    ``events`` and ``updates`` are frames of :data:`EVENTS` and :data:`UPDATES`, those of one key in the order settled;
+    ``contents``: (content id, rows of the file, bitmap of delivered rows).
     """
 
-    events: Sequence[tuple[bytes, Delivered]]
-    updates: Sequence[tuple[bytes, LastUpdate]]
-    doubts: Sequence[Uncertain]
-    contents: Sequence[tuple[bytes, int, bytes]]
+    events: pl.DataFrame = _NO_EVENTS
+    updates: pl.DataFrame = _NO_UPDATES
+    doubts: Sequence[Uncertain] = ()
+    contents: Sequence[tuple[bytes, int, bytes]] = ()
+
+    @classmethod
+    def of(
+        cls,
+        events: Iterable[tuple[bytes, Delivered]] = (),
+        updates: Iterable[tuple[bytes, LastUpdate]] = (),
+        doubts: Sequence[Uncertain] = (),
+        contents: Sequence[tuple[bytes, int, bytes]] = (),
+    ) -> Fold:
+        """The same of a few single ones: (key, Delivered) and (key, LastUpdate)."""
+        sold = pl.DataFrame([(key, *one) for key, one in events], schema=EVENTS, orient="row")
+        updated = pl.DataFrame([(key, *one) for key, one in updates], schema=UPDATES, orient="row")
+        return cls(sold, updated, doubts, contents)
 
 
 class Ledger:
@@ -171,18 +208,18 @@ class Ledger:
     # -- what was delivered ------------------------------------------------------------------------------------
 
     def events(self, keys: Sequence[bytes]) -> dict[bytes, Delivered]:
-        """The delivered ones among these event keys."""
-        if not self._has("events"):
-            return {}
-        query = "SELECT key, body, stake, amount, conversion_id, delivered_at, row FROM wanted JOIN events USING (key)"
-        return {row[0]: Delivered(*row[1:]) for row in self._wanted(keys, query)}
+        """The delivered ones among a few event keys, with all that is known of them."""
+        found = self._known("events", EVENTS, pl.Series(keys, dtype=pl.Binary))
+        return {key: Delivered(*one) for key, *one in found.iter_rows()}
 
-    def updates(self, keys: Sequence[bytes]) -> dict[bytes, LastUpdate]:
-        """The last possibly applied update of each of these leads that has one."""
-        if not self._has("updates"):
-            return {}
-        query = "SELECT key, body, confirmed, seq, row, content FROM wanted JOIN updates USING (key)"
-        return {row[0]: LastUpdate(row[1], bool(row[2]), *row[3:]) for row in self._wanted(keys, query)}
+    def delivered(self, keys: pl.Series) -> pl.DataFrame:
+        """The delivered ones among these event keys: ``key, body, stake``, in the order of their keys."""
+        return self._known("events", {name: EVENTS[name] for name in ("key", "body", "stake")}, keys)
+
+    def updates(self, keys: pl.Series) -> pl.DataFrame:
+        """The last possibly applied update of each of these leads that has one: the columns of :data:`UPDATES`, in the
+        order of their keys."""
+        return self._known("updates", UPDATES, keys)
 
     def doubts(self, keys: Sequence[bytes]) -> dict[bytes, set[bytes]]:
         """The bodies whose end is not known, for each of these keys that has one."""
@@ -258,11 +295,22 @@ class Ledger:
         self._fold_contents(fold.contents)
 
     def _fold_events(self, run_id: str, fold: Fold) -> None:
-        rows = sorted((key, *delivered[:5], run_id, delivered.row) for key, delivered in fold.events)
-        self._db.change_all("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        rows = fold.events.sort("key", maintain_order=True).with_columns(pl.lit(run_id).alias("run_id"))
+        self._db.change_given(
+            rows,
+            "INSERT INTO events (key, body, stake, amount, conversion_id, delivered_at, row, run_id) "
+            "SELECT key, body, stake, amount, conversion_id, delivered_at, row, run_id FROM given WHERE true "
+            "ON CONFLICT (key) DO NOTHING",
+        )
         self._raise(run_id, sorted(fold.doubts))
+        self._db.change_all(_DELIVERED_AFTER_ALL, [(key,) for key, _ in self._doubted(rows)])
+
+    def _doubted(self, rows: pl.DataFrame) -> Iterator[tuple[bytes, bytes]]:
+        """The key and body of those rows whose operation has a doubt that is not known to be delivered: few."""
         if self._has("doubts"):
-            self._db.change_all(_DELIVERED_AFTER_ALL, [(row[0],) for row in rows])
+            doubts = self._db.rows("SELECT DISTINCT key FROM doubts WHERE state <> 'delivered'")
+            keys = pl.Series([key for (key,) in doubts], dtype=pl.Binary)
+            yield from rows.filter(pl.col("key").is_in(keys.implode())).select("key", "body").iter_rows()
 
     def _raise(self, run_id: str, doubts: Sequence[Uncertain]) -> None:
         """Enter doubts. One that was resolved once is a new one when a later request raises it again; the row of the
@@ -285,16 +333,17 @@ class Ledger:
             [(doubt.row, doubt.key, doubt.body, run_id) for doubt in doubts],
         )
 
-    def _fold_updates(self, updates: Sequence[tuple[bytes, LastUpdate]]) -> None:
-        self._db.change_all(
-            "INSERT INTO updates VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET body = excluded.body, "
+    def _fold_updates(self, updates: pl.DataFrame) -> None:
+        self._db.change_given(
+            updates.sort("key", maintain_order=True),
+            "INSERT INTO updates (key, body, confirmed, seq, row, content) "
+            "SELECT key, body, confirmed, seq, row, content FROM given WHERE true "
+            "ON CONFLICT (key) DO UPDATE SET body = excluded.body, "
             "confirmed = excluded.confirmed, seq = excluded.seq, row = excluded.row, content = excluded.content "
             "WHERE (excluded.seq, excluded.row) >= (updates.seq, updates.row)",
-            sorted((key, *last) for key, last in updates),
         )
-        if self._has("doubts"):
-            confirmed = [(key, last.body) for key, last in updates if last.confirmed]
-            self._db.change_all("UPDATE doubts SET state = 'delivered' WHERE key = ? AND body = ?", confirmed)
+        confirmed = self._doubted(updates.filter("confirmed"))
+        self._db.change_all("UPDATE doubts SET state = 'delivered' WHERE key = ? AND body = ?", [*confirmed])
 
     def _fold_contents(self, contents: Iterable[tuple[bytes, int, bytes]]) -> None:
         for content, rows, bitmap in contents:
@@ -314,12 +363,14 @@ class Ledger:
             yield self._db
             self._db.change("UPDATE meta SET value = value + 1 WHERE name = 'generation'")
 
-    def _wanted(self, keys: Sequence[bytes], query: str) -> Iterator[tuple[Any, ...]]:
-        """Join a query with the wanted keys, in key order, so that the B-tree is walked and not jumped about in."""
-        self._db.change("CREATE TEMP TABLE IF NOT EXISTS wanted (key BLOB PRIMARY KEY) WITHOUT ROWID")
-        self._db.change("DELETE FROM wanted")
-        self._db.change_all("INSERT OR IGNORE INTO wanted VALUES (?)", ((key,) for key in sorted(keys)))
-        yield from self._db.rows(query)
+    def _known(self, table: str, schema: Mapping[str, type[pl.DataType]], keys: pl.Series) -> pl.DataFrame:
+        """These columns of a table for the keys that it has, asked in their order, so that the B-tree is walked and
+        not jumped about in."""
+        if not self._has(table):
+            return pl.DataFrame(schema=schema)
+        wanted = pl.DataFrame({"key": keys.unique().sort()})
+        query = f"SELECT {', '.join(schema)} FROM given JOIN {table} USING (key)"  # noqa: S608 - our own names
+        return self._db.found_given(wanted, query, schema)
 
     def _has(self, table: str) -> bool:
         """Whether a table or view has a row; most lookups find an empty one, which this tells at once."""

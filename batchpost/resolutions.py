@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
+import polars as pl
+
 from batchpost.errors import LedgerError
 from batchpost.ledger import Delivered, Fold, Ledger
 
@@ -109,6 +111,11 @@ class Resolutions:
         unsure = self.outstanding()
         found = self._rows_of_runs(f"state IN {_DUE} AND NOT EXISTS {_NEWER}")
         return {run: tuple(row for row in rows if row not in unsure.get(run, ())) for run, rows in found.items()}
+
+    def doubtful(self) -> pl.Series:
+        """The keys of all operations with a doubt that is not known to be delivered, open or decided."""
+        keys = self._db.rows("SELECT DISTINCT key FROM doubts WHERE state <> 'delivered'")
+        return pl.Series([key for (key,) in keys], dtype=pl.Binary)
 
     def about(self, keys: Sequence[bytes]) -> dict[bytes, list[Decided]]:
         """What was decided about these operations, as far as nothing is known to be delivered since."""
@@ -209,7 +216,7 @@ class Resolutions:
         """What the ledger knows of an event whose reply never came: all but the platform's id of it."""
         for key, body, run_id, row, stake, amount, _ in doubts:
             event = Delivered(body, stake, amount, "", self._started(run_id), row)
-            self._ledger.take(run_id, Fold([(key, event)], (), (), ()))
+            self._ledger.take(run_id, Fold.of([(key, event)], (), (), ()))
 
     def _started(self, run_id: str) -> float:
         found = self._db.row("SELECT started_at FROM runs WHERE run_id = ?", (run_id,))
@@ -234,13 +241,13 @@ class Resolutions:
                 for doubt in doubts:
                     if doubt.run_id == run_id and 0 <= (number := doubt.row - first) < rows:
                         bitmap[number >> 3] |= 1 << (number & 7)
-                self._ledger.take(run_id, Fold((), (), (), [(content, rows, bytes(bitmap))]))
+                self._ledger.take(run_id, Fold.of(contents=[(content, rows, bytes(bitmap))]))
                 first += rows
         mended = "SELECT mends, rows, mends_row FROM doubts JOIN contents ON id = mends WHERE key = ? AND body = ?"
         for doubt in doubts:
             for content, rows, row in list(self._db.rows(mended, (doubt.key, doubt.body))):
                 bit = (1 << row).to_bytes(rows // 8 + 1, "little")
-                self._ledger.take(doubt.run_id, Fold((), (), (), [(content, rows, bit)]))
+                self._ledger.take(doubt.run_id, Fold.of(contents=[(content, rows, bit)]))
 
     def _contents_of(self, run_id: str) -> Iterator[tuple[bytes, int]]:
         """The contents of a run's input, in order, each with its number of rows."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import multiprocessing
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import apsw
+import polars as pl
 
 from batchpost.database import Database
-from batchpost.ledger import Delivered, Fold, LastUpdate, Ledger, RunRecord, Uncertain
+from batchpost.ledger import UPDATES, Delivered, Fold, LastUpdate, Ledger, RunRecord, Uncertain
 from batchpost.ledgerfile import lay_out
 from batchpost.resolutions import Resolutions
 
@@ -92,9 +93,9 @@ def small_ledger(path: Path) -> None:
             Uncertain(b"\x61" * 16, OTHER, 6),
         ]
         contents = [(CONTENT, 400, bytes(range(1, 51))), (MENDED, 8, b"\x81")]
-        ledger.fold("r1", 1, [Fold(events, [], doubts, contents)])
+        ledger.fold("r1", 1, [Fold.of(events, [], doubts, contents)])
         updates = [(key, LastUpdate(BODY, number % 2 == 0, 2, number, CONTENT)) for number, key in enumerate(LEADS)]
-        ledger.fold("r2", 1, [Fold([], updates, [Uncertain(LEADS[1], BODY, 1)], [])])
+        ledger.fold("r2", 1, [Fold.of([], updates, [Uncertain(LEADS[1], BODY, 1)], [])])
         ledger.finish_contents([MENDED])
         resolutions = Resolutions(ledger, lambda: 1_750_000_100.0)
         resolutions.wait_for("r2", [(7, b"\x60" * 16, b""), (9, b"\x61" * 16, OTHER)])
@@ -105,6 +106,13 @@ def small_ledger(path: Path) -> None:
         ledger.end_run("r1", "finished", 3)
 
 
+def updates_of(ledger: Ledger, keys: Sequence[bytes]) -> dict[bytes, LastUpdate]:
+    """The last update of each of these leads that has one, by key."""
+    found = ledger.updates(pl.Series(keys, dtype=pl.Binary))
+    assert dict(found.schema) == UPDATES
+    return {key: LastUpdate(*one) for key, *one in found.iter_rows()}
+
+
 def questions_to(ledger: Ledger) -> dict[str, Callable[[], Any]]:
     """Everything that a ledger can be asked, about what it knows and what it does not."""
     decisions = Resolutions(ledger)
@@ -112,14 +120,15 @@ def questions_to(ledger: Ledger) -> dict[str, Callable[[], Any]]:
     return {
         "id": lambda: (ledger.id, ledger.hash_key, ledger.generation),
         "events": lambda: ledger.events(keys),
-        "updates": lambda: ledger.updates(keys),
+        "updates": lambda: updates_of(ledger, keys),
+        "delivered": lambda: ledger.delivered(pl.Series(keys)).rows(),
         "doubts": lambda: (ledger.doubts(keys), decisions.outstanding(), decisions.due()),
         "delivered rows": lambda: [ledger.delivered_rows(content) for content in (CONTENT, MENDED, NEVER)],
         "finished": lambda: [ledger.finished(content) for content in (CONTENT, MENDED, NEVER)],
         "runs": lambda: (ledger.runs(), ledger.runs("nightly"), ledger.runs("unheard of")),
         "doubts of runs": lambda: [decisions.doubts_of(run_id) for run_id in ("r1", "r2", "r9")],
         "resolutions": lambda: (decisions.of(), decisions.of("r1"), decisions.of("r2")),
-        "decided": lambda: (decisions.about(keys), decisions.taken_back()),
+        "decided": lambda: (decisions.about(keys), decisions.doubtful().sort().to_list(), decisions.taken_back()),
     }
 
 
@@ -202,8 +211,8 @@ def fold_more_in_little_memory(path: Path) -> None:
 def fold_into(ledger: Ledger) -> None:
     """A small write that touches several tables of :func:`small_ledger`."""
     events = [(bytes([number]) * 16, sale(number)) for number in range(200, 210)]
-    fold = Fold(events, [(LEADS[0], LastUpdate(OTHER, True, 3, 0, CONTENT))], [Uncertain(b"\x70" * 16, BODY, 1)], [])
-    ledger.fold("r1", 2, [fold, Fold([], [], [], [(CONTENT, 400, b"\xff" * 50)])])
+    fold = Fold.of(events, [(LEADS[0], LastUpdate(OTHER, True, 3, 0, CONTENT))], [Uncertain(b"\x70" * 16, BODY, 1)], [])
+    ledger.fold("r1", 2, [fold, Fold.of([], [], [], [(CONTENT, 400, b"\xff" * 50)])])
 
 
 def put(path: Path, content: bytes) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from random import Random
 
 import polars as pl
 import pytest
@@ -25,14 +26,14 @@ def mark(text: str) -> bytes:
 
 
 class Planned(Plan):
-    """A plan whose spool is in memory."""
+    """A plan whose spool is in memory, a row a frame."""
 
     rows_to_send: Sequence[Operation]
 
     def operations(self, code: int = SEND) -> Iterator[pl.DataFrame]:
         wanted = [operation for operation in self.rows_to_send if self.fates.codes[operation.row] == code]
-        if wanted:
-            yield pl.DataFrame(wanted, schema=["row", "key", "body_hash", "stake", "fires_again"], orient="row")
+        for operation in wanted:
+            yield pl.DataFrame([operation], schema=["row", "key", "body_hash", "stake", "fires_again"], orient="row")
 
 
 def a_plan(rows: Sequence[tuple[str, str]], stake: str = "5", fires_again: bool = True) -> Plan:
@@ -55,7 +56,7 @@ def a_ledger(
 ) -> Ledger:
     ledger = Ledger.in_memory()
     ledger.begin_run(RunRecord("r1", 0, "job", "running", "", (), "global-event", False, "", NOW))
-    fold = Fold(
+    fold = Fold.of(
         [
             (mark(key), Delivered(mark(body), mark("5"), "5.00", "conv_1", NOW, row))
             for row, (key, body) in enumerate(events)
@@ -183,7 +184,7 @@ def test_a_voided_event_lets_other_money_pass_once_and_nothing_else(events: Job)
     assert [reasons(plan) for plan in (same, other_details, corrected)] == [["voided"], ["voided"], [""]]
     ledger.begin_run(RunRecord("r2", 0, "job", "running", "", (), "global-event", False, "", NOW))
     delivered = Delivered(mark("C"), mark("6"), "6.00", "conv_2", NOW, 0)
-    ledger.fold("r2", 1, [Fold([(mark("x"), delivered)], (), (), ())])
+    ledger.fold("r2", 1, [Fold.of([(mark("x"), delivered)], (), (), ())])
     same, again, third = a_plan([("x", "A")]), a_plan([("x", "C")], stake="6"), a_plan([("x", "D")], stake="7")
     for plan in (same, again, third):
         compare(plan, events, ledger, HERE, [INPUT])
@@ -325,6 +326,67 @@ def test_an_update_in_doubt_is_held_back_only_where_it_could_sell_the_lead_twice
     plan = a_plan([("x", body)], fires_again=fires_again)
     compare(plan, updates, a_ledger(doubts=[("x", "A")]), HERE, [INPUT])
     assert (reasons(plan), plan.in_doubt) == ([reason], in_doubt)
+
+
+def one_by_one(
+    rows: Sequence[tuple[str, str]], known: dict[str, LastUpdate], ignored: set[tuple[str, str]]
+) -> list[str]:
+    """What becomes of updates, told row by row."""
+    found, goes_out = [], set()
+    for number, (key, body) in enumerate(rows):
+        before, reason = known.get(key), ""
+        if before is not None:
+            same = before.body == mark(body) and key not in goes_out
+            further_down = before.row > number and (before.seq == HERE.seq or before.content == HERE.content)
+            if before.seq > HERE.seq or further_down:
+                reason = "superseded"
+            elif same and before.confirmed:
+                reason = "unchanged"
+            elif same and (key, body) in ignored:
+                reason = "ignored"
+            else:
+                goes_out.add(key)
+        found.append(reason)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_many_updates_are_decided_as_each_would_be(updates: Job, seed: int) -> None:
+    random = Random(seed)
+    rows = [(random.choice("abcdefgh"), random.choice("AB")) for _ in range(30)]
+    known = {
+        key: last(
+            random.choice("AB"),
+            confirmed=random.random() < 0.6,
+            seq=random.choice((1, 5, 5, 6)),
+            row=random.randrange(30),
+            content=random.choice((INPUT, OTHER)),
+        )
+        for key in "abcdef"
+    }
+    ignored = {(random.choice("abcdefgh"), random.choice("AB")) for _ in range(6)}
+    ledger = a_ledger(updates=[*known.items()], doubts=sorted(ignored))
+    decide(ledger, "ignored", is_event=False)
+    plan = a_plan(rows)
+    compare(plan, updates, ledger, HERE, [INPUT], chunk=random.choice((1, 7, 100)))
+    assert reasons(plan) == one_by_one(rows, known, ignored)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 100])
+def test_many_events_are_each_compared_with_their_own_delivery(events: Job, chunk: int) -> None:
+    """Delivered, voided, ignored and unheard of in one input, an operation several times."""
+    ledger = a_ledger([("x", "A"), ("y", "B"), ("v", "A")], doubts=[("i", "A"), ("x", "B")])
+    decide(ledger, "ignored")
+    void(ledger, 2)
+    plan = a_plan([("z", "A"), ("v", "A"), ("x", "A"), ("i", "B"), ("y", "A"), ("x", "B"), ("v", "C"), ("y", "B")])
+    assert compare(plan, events, ledger, HERE, [INPUT], chunk=chunk) == []
+    assert reasons(plan) == ["", "voided", "ledger", "ignored", "differs", "differs", "voided", "ledger"]
+
+
+def test_corrections_come_in_the_order_of_their_rows(events: Job) -> None:
+    plan = a_plan([("z", "B"), ("y", "B"), ("x", "B"), ("y", "C")], stake="6")
+    found = compare(plan, events, a_ledger([("x", "A"), ("y", "A")]), HERE, [INPUT])
+    assert [(one.row, one.before.row) for one in found] == [(1, 1), (2, 0), (3, 1)]
 
 
 def test_an_input_without_rows_to_send_asks_nothing(updates: Job, events: Job) -> None:

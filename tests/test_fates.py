@@ -58,3 +58,24 @@ def test_a_byte_holds_no_more_than_255_reasons() -> None:
         assert fates.code("invalid", f"reason_{number}") == number + 1
     with pytest.raises(ValueError, match="255"):
         fates.code("invalid", "one too many")
+
+
+def test_rows_to_settle_are_named_by_number_or_by_a_column_of_booleans() -> None:
+    fates = some_fates()
+    fates.settle_all(pl.Series([3, 0], dtype=pl.UInt32), Outcome.SKIPPED, "voided")
+    fates.settle_where(1, pl.Series([True, False]), Outcome.ALREADY_DELIVERED, "same_row")
+    fates.settle_all(pl.Series([], dtype=pl.UInt32), Outcome.INVALID, "conflict")
+    assert fates.series(0, 5)["reason"].to_list() == ["voided", "same_row", "filtered", "voided", "missing_required"]
+
+
+def test_a_part_shows_no_later_change() -> None:
+    fates = some_fates()
+    part = fates.part(0, 5)
+    fates.settle(0, Outcome.SKIPPED, "voided")
+    assert (part[0], len(part)) == (SEND, 5)
+
+
+def test_an_outcome_without_a_reason_is_not_sent() -> None:
+    fates = Fates()
+    fates.extend(pl.Series(["skipped", None]), pl.Series([None, None], dtype=pl.String))
+    assert [code == SEND for code in fates.codes] == [False, True]

@@ -5,16 +5,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from batchpost.errors import LedgerError
 from batchpost.fold import fold_run
-from batchpost.history import Ended
 from batchpost.journal import Journal, create_sitting, sitting_files
 from batchpost.ledger import Ledger, RunRecord
 from batchpost.model import Outcome, Repeat, Row, Settlement
 from batchpost.resolutions import Action, Resolutions
+from tests.endings import Ended, ends_of
 from tests.fakes import a_row, inline
+from tests.ledgers import updates_of
 
 A, B = b"a" * 16, b"b" * 16
 DELIVERED = Settlement(Outcome.DELIVERED, "conversion", "", 200, "", "conv_1")
@@ -27,14 +29,14 @@ Record = Callable[[Journal], None]
 
 def settled(number: int, settlement: Settlement, *, applied: bool = False) -> Record:
     def record(journal: Journal) -> None:
-        journal.start(number)
+        journal.start([number])
         journal.settle(number, settlement, latency_ms=1.0, may_be_applied=applied)
 
     return record
 
 
 def started(number: int) -> Record:
-    return lambda journal: journal.start(number)
+    return lambda journal: journal.start([number])
 
 
 def lead(number: int, key: bytes = A, body: bytes = A) -> Row:
@@ -61,9 +63,9 @@ class Runs:
         journal.close()
 
     def fold(self) -> list[Ended]:
-        collected: list[Ended] = []
+        collected: list[pl.DataFrame] = []
         fold_run(self.ledger, "r1", sitting_files(self.folder), collected.append)
-        return collected
+        return ends_of(collected)
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ def updates(tmp_path: Path) -> Runs:
 
 def test_delivered_events_are_remembered_with_what_an_account_manager_needs(events: Runs) -> None:
     row = a_row(4, key=A, body_hash=B, stake=b"s" * 16, amount="5.00")
-    events.sit([row, a_row(5, key=B)], settled(4, DELIVERED), settled(5, REJECTED))
+    events.sit([row, a_row(5, key=B, stake=b"t" * 16)], settled(4, DELIVERED), settled(5, REJECTED))
     [first, second] = events.fold()
     found = events.ledger.events([A, B])
     assert list(found) == [A]
@@ -138,7 +140,7 @@ def test_a_sitting_is_folded_once_and_its_rows_are_told_again_all_the_same(event
 def test_what_a_damaged_journal_said_before_the_damage_does_not_get_in(events: Runs) -> None:
     events.sit([a_row(0, key=A), a_row(1, key=B)], settled(0, DELIVERED), settled(1, DELIVERED))
     [file] = sitting_files(events.folder)
-    file.write_bytes(file.read_bytes().replace(b"lead", b"l3ad").replace(b'"end",1', b'"end",7'))
+    file.write_bytes(file.read_bytes().replace(b"[1],[1.0]", b"[7],[1.0]"))
     with pytest.raises(LedgerError):
         events.fold()
     assert events.ledger.events([A, B]) == {}
@@ -164,26 +166,26 @@ def test_a_mend_marks_the_row_that_it_mends(tmp_path: Path) -> None:
 def test_the_last_update_of_a_lead_is_the_one_that_stands_last(updates: Runs) -> None:
     updates.sit([lead(1), lead(2, body=B)], settled(1, DELIVERED, applied=True), settled(2, DELIVERED, applied=True))
     updates.fold()
-    assert updates.ledger.updates([A])[A] == (B, True, 1, 2, b"\xaa")
+    assert updates_of(updates.ledger, [A])[A] == (B, True, 1, 2, b"\xaa")
 
 
 @pytest.mark.parametrize("settlement", [REJECTED, UNKNOWN, Settlement(Outcome.FAILED, "dropped")])
 def test_an_update_that_may_have_been_applied_unsettles_all_that_follow(updates: Runs, settlement: Settlement) -> None:
     updates.sit([lead(1), lead(2, body=B)], settled(1, settlement, applied=True), settled(2, DELIVERED, applied=True))
     updates.fold()
-    assert updates.ledger.updates([A])[A] == (B, False, 1, 2, b"\xaa")
+    assert updates_of(updates.ledger, [A])[A] == (B, False, 1, 2, b"\xaa")
 
 
 def test_an_update_that_was_certainly_not_applied_changes_nothing(updates: Runs) -> None:
     updates.sit([lead(1), lead(2, body=B)], settled(1, DELIVERED, applied=True), settled(2, REJECTED))
     updates.fold()
-    assert updates.ledger.updates([A])[A] == (A, True, 1, 1, b"\xaa")
+    assert updates_of(updates.ledger, [A])[A] == (A, True, 1, 1, b"\xaa")
 
 
 def test_an_update_left_open_is_the_leads_last_one_but_not_confirmed(updates: Runs) -> None:
     updates.sit([lead(3)], started(3), over=False)
     updates.fold()
-    assert updates.ledger.updates([A])[A] == (A, False, 1, 3, b"\xaa")
+    assert updates_of(updates.ledger, [A])[A] == (A, False, 1, 3, b"\xaa")
     assert Resolutions(updates.ledger).outstanding() == {}
 
 
@@ -198,7 +200,7 @@ def test_an_update_sent_again_keeps_its_place(tmp_path: Path) -> None:
     runs = Runs(tmp_path, is_event=False, seq=9, orders=[[2, 7, "bb"]])
     runs.sit([lead(0)], settled(0, DELIVERED, applied=True))
     runs.fold()
-    assert runs.ledger.updates([A])[A] == (A, True, 2, 7, b"\xbb")
+    assert updates_of(runs.ledger, [A])[A] == (A, True, 2, 7, b"\xbb")
 
 
 # -- doubts that a person settled --------------------------------------------------------------------------------------
@@ -239,13 +241,13 @@ def test_an_update_that_a_person_says_was_delivered_stays_confirmed_when_its_run
     runs = Runs(tmp_path, is_event=False, fires_again=True)
     runs.sit([lead(3)], settled(3, UNKNOWN, applied=True))
     runs.fold()
-    assert not runs.ledger.updates([A])[A].confirmed
+    assert not updates_of(runs.ledger, [A])[A].confirmed
     resolutions = Resolutions(runs.ledger)
     resolutions.decide([doubt for _, doubt in resolutions.doubts_of("r1")], "delivered", "", is_event=False)
-    assert runs.ledger.updates([A])[A].confirmed
+    assert updates_of(runs.ledger, [A])[A].confirmed
     runs.sit([a_row(4, key=B, body_hash=B)], settled(4, DELIVERED))
     runs.fold()
-    assert runs.ledger.updates([A])[A].confirmed
+    assert updates_of(runs.ledger, [A])[A].confirmed
 
 
 def test_a_doubt_about_a_mend_knows_which_row_it_mends(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from batchpost.errors import LedgerError
 from batchpost.ledger import Delivered, Fold, LastUpdate, Ledger, RunRecord, Uncertain
-from tests.ledgers import alter
+from tests.ledgers import alter, updates_of
 
 K1, K2, K3 = (bytes([number]) * 16 for number in (1, 2, 3))
 B1, B2 = b"\xaa" * 16, b"\xbb" * 16
@@ -50,7 +50,7 @@ def a_fold(
     doubts: list[Uncertain] | None = None,
     contents: list[tuple[bytes, int, bytes]] | None = None,
 ) -> list[Fold]:
-    return [Fold(list((events or {}).items()), updates or [], doubts or [], contents or [])]
+    return [Fold.of(list((events or {}).items()), updates or [], doubts or [], contents or [])]
 
 
 def update(body: bytes, seq: int, row: int, *, confirmed: bool = True) -> LastUpdate:
@@ -197,7 +197,7 @@ def test_runs_are_numbered_and_found_by_job(ledger: Ledger) -> None:
 
 def test_a_refused_write_is_an_error_and_leaves_nothing_half_done(stored: Ledger, path: Path) -> None:
     run(stored, "r1")
-    broken = [Fold([(K1, SALE)], [], [], []), Fold([], [], [], [(b"c1", 12)])]  # type: ignore[list-item]
+    broken = [Fold.of([(K1, SALE)], [], [], []), Fold.of([], [], [], [(b"c1", 12)])]  # type: ignore[list-item]
     with pytest.raises(ValueError, match="not enough values"):
         stored.fold("r1", 1, broken)
     assert stored.events([K1]) == {}
@@ -258,19 +258,19 @@ def test_the_last_update_of_a_lead_is_the_same_in_any_order_of_folding() -> None
     told = [update(B1, 1, 5), update(B2, 1, 9, confirmed=False), update(B1, 2, 0), update(B2, 1, 2)]
     for number, order in enumerate(itertools.permutations(told)):
         with closing(Ledger.in_memory()) as ledger:
-            parts = [Fold([], [(K1, last)], [], []) for last in order]
+            parts = [Fold.of([], [(K1, last)], [], []) for last in order]
             run(ledger, "r1")
             ledger.fold("r1", 1, parts if number % 2 else a_fold(updates=[(K1, last) for last in order]))
-            assert ledger.updates([K1, K2]) == {K1: update(B1, 2, 0)}
+            assert updates_of(ledger, [K1, K2]) == {K1: update(B1, 2, 0)}
 
 
 def test_an_update_that_ended_well_in_a_later_sitting_is_confirmed(ledger: Ledger) -> None:
     run(ledger, "r1")
     ledger.fold("r1", 1, a_fold(updates=[(K1, update(B1, 1, 3, confirmed=False))], doubts=[Uncertain(K1, B1, 3)]))
-    assert ledger.updates([K1])[K1].confirmed is False
+    assert updates_of(ledger, [K1])[K1].confirmed is False
     assert ledger.doubts([K1]) == {K1: {B1}}
     ledger.fold("r1", 2, a_fold(updates=[(K1, update(B1, 1, 3))]))
-    assert ledger.updates([K1])[K1].confirmed is True
+    assert updates_of(ledger, [K1])[K1].confirmed is True
     assert ledger.doubts([K1]) == {}
 
 

@@ -88,7 +88,9 @@ def test_every_page_of_a_large_ledger_has_a_checksum_however_it_came_about(path:
     with closing(Ledger.open(path)) as ledger:
         ledger.copied(path.with_name("copy.db")).close()
         assert has_checksums(path.with_name("copy.db"))
-        ledger.fold("r1", 2, [Fold([(bytes(8) + key[:8], sale(1)) for key in map(_spread, range(30_000))], [], [], [])])
+        ledger.fold(
+            "r1", 2, [Fold.of([(bytes(8) + key[:8], sale(1)) for key in map(_spread, range(30_000))], [], [], [])]
+        )
         assert path.stat().st_size > 5_000_000
         assert len(ledger.events([row[0] for row in MANY])) == 30_000
     assert has_checksums(path)

@@ -12,7 +12,7 @@ import pytest
 from batchpost.errors import LedgerError
 from batchpost.ledger import Delivered, Fold, LastUpdate, Ledger, RunRecord, Uncertain
 from batchpost.resolutions import Action, Decided, Doubt, Resolution, Resolutions
-from tests.ledgers import BODY, CONTENT, MENDED, OTHER, sale
+from tests.ledgers import BODY, CONTENT, MENDED, OTHER, sale, updates_of
 
 K1, K2, K3 = (bytes([number]) * 16 for number in (1, 2, 3))
 STAKE, FILE = b"s" * 16, b"f" * 16
@@ -23,7 +23,7 @@ ON_DOUBTS = [action for action in get_args(Action) if action != "voided"]
 
 
 def raised(*doubts: Doubt) -> Fold:
-    return Fold([], [], [Uncertain(one.key, one.body, one.row, one.stake, one.amount) for one in doubts], [])
+    return Fold.of([], [], [Uncertain(one.key, one.body, one.row, one.stake, one.amount) for one in doubts], [])
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def ledger() -> Iterator[Ledger]:
             contents = (FILE,) if run_id == "r1" else ()
             record = RunRecord(run_id, 0, "nightly", "running", "f1", ("aa",), "global-event", False, "results", 1.5)
             ledger.begin_run(record._replace(contents=contents))
-        sold = Fold([(K3, sale(3, 7))], [], [], [(FILE, 20, b"\0\0\0")])
+        sold = Fold.of([(K3, sale(3, 7))], [], [], [(FILE, 20, b"\0\0\0")])
         ledger.fold("r1", 1, [sold, raised(D1, D2, D3)])
         yield ledger
 
@@ -175,9 +175,9 @@ def test_what_was_delivered_after_all_is_known_from_then_on(ledger: Ledger, deci
 
 
 def test_an_update_that_was_applied_after_all_is_confirmed(ledger: Ledger, decisions: Resolutions) -> None:
-    ledger.fold("r1", 2, [Fold([], [(K1, LastUpdate(BODY, False, 1, 4, CONTENT))], [], [])])
+    ledger.fold("r1", 2, [Fold.of([], [(K1, LastUpdate(BODY, False, 1, 4, CONTENT))], [], [])])
     decisions.decide([D1], "delivered", "", is_event=False)
-    assert ledger.updates([K1])[K1].confirmed
+    assert updates_of(ledger, [K1])[K1].confirmed
     assert ledger.events([K1]) == {}
 
 
@@ -185,18 +185,18 @@ def test_an_update_that_was_applied_after_all_is_confirmed(ledger: Ledger, decis
 def test_an_update_is_not_confirmed_while_another_one_may_be_applied_or_was_later(
     ledger: Ledger, decisions: Resolutions, last: bytes
 ) -> None:
-    ledger.fold("r1", 2, [Fold([], [(K2, LastUpdate(last, False, 1, 4, CONTENT))], [], [])])
+    ledger.fold("r1", 2, [Fold.of([], [(K2, LastUpdate(last, False, 1, 4, CONTENT))], [], [])])
     decisions.decide([D2], "delivered", "", is_event=False)
-    assert not ledger.updates([K2])[K2].confirmed
+    assert not updates_of(ledger, [K2])[K2].confirmed
     decisions.decide([D3], "not_delivered", "", is_event=False)
-    assert ledger.updates([K2])[K2].confirmed is (last == BODY)
+    assert updates_of(ledger, [K2])[K2].confirmed is (last == BODY)
 
 
 def test_a_mend_that_was_delivered_after_all_settles_the_row_that_it_mends(
     ledger: Ledger, decisions: Resolutions
 ) -> None:
     mend = Uncertain(K1, OTHER, 0, mends=MENDED, mends_row=9)
-    ledger.fold("r2", 1, [Fold([], [], [mend], [(MENDED, 20, b"\x01\0\0")])])
+    ledger.fold("r2", 1, [Fold.of([], [], [mend], [(MENDED, 20, b"\x01\0\0")])])
     decisions.decide([Doubt(K1, OTHER, "r2", 0)], "delivered", "")
     assert ledger.delivered_rows(MENDED) == b"\x01\x02\0"
 
@@ -209,7 +209,7 @@ def test_what_is_due_stays_so_until_it_gets_through(ledger: Ledger, decisions: R
     decisions.wait_for("r2", [(9, K1, b"")])
     decisions.decide([D1], action, "")
     assert decisions.due() == {"r1": (4,), "r2": (9,)}
-    ledger.fold("r3", 1, [Fold([(K1, sale(1))], [], [], [])])
+    ledger.fold("r3", 1, [Fold.of([(K1, sale(1))], [], [], [])])
     assert decisions.due() == {}
 
 
@@ -256,7 +256,7 @@ def test_what_is_delivered_after_it_was_voided_is_known_whichever_run_does_it(
     decisions.decide([SOLD], "voided", "")
     assert (ledger.events([K3]), decisions.taken_back()) == ({}, {K3})
     corrected = sale(9)._replace(body=OTHER)
-    ledger.fold(run_id, 2, [Fold([(K3, corrected)], [], [], [])])
+    ledger.fold(run_id, 2, [Fold.of([(K3, corrected)], [], [], [])])
     assert (ledger.events([K3]), decisions.taken_back()) == ({K3: corrected}, {K3})
 
 
@@ -275,10 +275,10 @@ def test_what_was_voided_and_sent_again_without_an_end_is_still_taken_back(
 def test_a_due_update_is_due_no_more_once_a_newer_one_of_its_lead_went_out(
     ledger: Ledger, decisions: Resolutions
 ) -> None:
-    ledger.fold("r1", 2, [Fold([], [(K1, LastUpdate(BODY, False, 1, 4, CONTENT))], [], [])])
+    ledger.fold("r1", 2, [Fold.of([], [(K1, LastUpdate(BODY, False, 1, 4, CONTENT))], [], [])])
     decisions.decide([D1, D2], "not_delivered", "", is_event=False)
     assert decisions.due() == {"r1": (4, 6)}
-    ledger.fold("r2", 1, [Fold([], [(K1, LastUpdate(OTHER, True, 2, 0, CONTENT))], [], [])])
+    ledger.fold("r2", 1, [Fold.of([], [(K1, LastUpdate(OTHER, True, 2, 0, CONTENT))], [], [])])
     assert decisions.due() == {"r1": (6,)}
 
 

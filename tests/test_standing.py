@@ -37,7 +37,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
             record = RunRecord(run_id, 0, "job", "finished", "", (), "global-event", False, results, STARTED)
             ledger.begin_run(record)
         doubts = [Uncertain(key(row), key(9), row, b"s", f"{row}.50") for row in (2, 4)]
-        ledger.fold("r1", 1, [Fold([], [], doubts, [])])
+        ledger.fold("r1", 1, [Fold.of([], [], doubts, [])])
         yield ledger
 
 
