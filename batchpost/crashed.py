@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import polars as pl
-
-from batchpost.fates import SEND
+from batchpost.ended import EndedRows
 from batchpost.finish import write_results
 from batchpost.history import History, replay
 from batchpost.job import Job
 from batchpost.journal import boot_id, sitting_files
-from batchpost.model import Outcome
-from batchpost.outcomes import Ends, ended_frame
+from batchpost.outcomes import Ends
 from batchpost.places import read_summary
 from batchpost.plan import Plan
 from batchpost.runsummary import source_part, write_summary
@@ -25,16 +22,10 @@ def write_crashed(job: Job, run_id: str, folder: Path, results: Path, *, boot: C
     """Write outcomes and summary of the run whose private folder this is. Raises OSError, ValueError and LedgerError
     where what it left is damaged."""
     history, plan = History(), Plan.load(folder)
-    ended = ended_frame(replay(sitting_files(folder), history, boot=boot))
-    write_ends(job, run_id, plan, results, Ends(_as_planned(ended, plan), history.open, "crashed"))
-
-
-def _as_planned(ended: pl.DataFrame, plan: Plan) -> pl.DataFrame:
-    """The settled rows without those whose unknown end was settled before the plan was made: that says how they end."""
-    table, codes = plan.fates.table, plan.fates.codes
-    unknown = ended.filter(pl.col("outcome") == Outcome.UNKNOWN.value)["row"]
-    planned = [row for row in unknown if codes[row] != SEND and table[codes[row]][0] != Outcome.UNKNOWN]
-    return ended.filter(~pl.col("row").is_in(planned)) if planned else ended
+    with EndedRows(folder) as ended:
+        for settled in replay(sitting_files(folder), history, boot=boot):
+            ended.add(settled)
+        write_ends(job, run_id, plan, results, Ends(ended, history.open, "crashed"))
 
 
 def write_ends(job: Job, run_id: str, plan: Plan, results: Path, ends: Ends) -> None:

@@ -40,7 +40,7 @@ def outcomes_frame(results: Path) -> pl.LazyFrame:
     frame = pl.scan_csv(csv, infer_schema=False, empty_string_is_null=False, glob=False)
     frame = frame.rename(dict(zip(_names(frame), unguarded(_names(frame)), strict=True)))
     texts = [name for name in _names(frame) if name not in (*_KINDS, "amount")]
-    filled = frame.with_columns(pl.all().replace("", None))
+    filled = frame.select(pl.when(pl.all() != "").then(pl.all()))  # replace() would take all rows into memory at once
     return filled.with_columns(
         unguard_formula(cs.by_name(*texts).as_expr()),
         *(pl.col(name).cast(dtype, strict=False) for name, dtype in _KINDS.items()),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
 
+from batchpost.ahead import ahead
 from batchpost.batch import Batch
 from batchpost.compare import Correction
 from batchpost.errors import InputChanged
@@ -61,22 +62,31 @@ def write_results(
 ) -> Written:
     """Write ``outcomes``, ``to_fix.csv`` and ``corrections.csv`` of a run anew; raises OSError."""
     written = Written(corrections=len(corrections))
-    frames = all_outcomes(plan, job.route, repeat_of(job), ends)
     all_columns = job.results.include == "all" and bool(readers)
-    mendable = _write_outcomes(folder, run_id, job, plan, readers if all_columns else (), frames, written)
+    with _outcomes(plan, job, ends) as frames:
+        mendable = _write_outcomes(folder, run_id, job, plan, readers if all_columns else (), frames, written)
     if mendable and readers:
-        again = all_outcomes(plan, job.route, repeat_of(job), ends)
-        written.to_fix = _write_to_fix(folder / "to_fix.csv", run_id, plan, readers, again)
+        with _outcomes(plan, job, ends) as frames:
+            written.to_fix = _write_to_fix(folder / "to_fix.csv", run_id, plan, readers, frames)
     else:
         (folder / "to_fix.csv").unlink(missing_ok=True)
     if corrections:
         wanted = [correction.row for correction in corrections]
-        now = [
-            frame.filter(pl.col("number").is_in(wanted))
-            for frame in all_outcomes(plan, job.route, repeat_of(job), ends)
-        ]
-        write_corrections(folder / "corrections.csv", corrections, pl.concat(now))
+        with _outcomes(plan, job, ends) as frames:
+            now = pl.concat(frame.filter(pl.col("number").is_in(wanted)) for frame in frames)
+        write_corrections(folder / "corrections.csv", corrections, now)
     return written
+
+
+@contextmanager
+def _outcomes(plan: Plan, job: Job, ends: Ends) -> Iterator[Iterator[pl.DataFrame]]:
+    """All outcomes, each batch put together while the one before it is written; over when this is left."""
+    frames = ahead(all_outcomes(plan, job.route, repeat_of(job), ends))
+    try:
+        yield frames
+    finally:
+        if isinstance(frames, Generator):
+            frames.close()
 
 
 def _write_outcomes(
@@ -100,7 +110,7 @@ def _write_outcomes(
         if kind == "parquet":
             table = ParquetTable(file, outcome_schema(extra), _metadata(run_id, job))
         else:
-            table = CsvTable(file, [*OUTCOME_COLUMNS, *extra], numbers=("amount",))
+            table = CsvTable(file, [*OUTCOME_COLUMNS, *extra], numbers=("amount", "first_attempt_at", "settled_at"))
         for frame in frames:
             written.books.add(frame)
             _note_sources(frame, written)

@@ -28,15 +28,15 @@ _KEPT = r"^(?:0|[1-9][0-9]{0,10})$"  # whole numbers of up to eleven digits come
 _RUN = rf"^'*{_RUNS}"
 
 
-def guard_formula(cells: pl.Expr) -> pl.Expr:
+def guard_formula(cells: pl.Series) -> pl.Series:
     """Text with one apostrophe before what a spreadsheet would run: a cell that begins with ``= + - @``, blanks aside,
     or with a tab or line end, or with apostrophes and then one of these, so that the guard can be undone exactly."""
-    return cells.str.replace(f"^('*{_RUNS})", "'$1")
+    return _guarded(cells, cells.str.contains(_RUN))
 
 
 def unguard_formula(cells: pl.Expr) -> pl.Expr:
     """The text that :func:`guard_formula` was given."""
-    return cells.str.replace(f"^'('*{_RUNS})", "$1")
+    return pl.when(cells.str.contains(f"^'+{_RUNS}")).then(cells.str.strip_prefix("'")).otherwise(cells)
 
 
 def unguarded(names: Sequence[str]) -> tuple[str, ...]:
@@ -44,9 +44,9 @@ def unguarded(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(pl.DataFrame({"name": names}).select(unguard_formula(pl.col("name")))["name"])
 
 
-def guard_text(cells: pl.Expr) -> pl.Expr:
+def guard_text(cells: pl.Series) -> pl.Series:
     """Text with one apostrophe before what a spreadsheet would run or write otherwise when it saves the file."""
-    return pl.when(~_needs_guard(cells)).then(cells).otherwise(pl.lit("'") + cells)
+    return _guarded(cells, cells.to_frame("cell").select(_needs_guard(pl.col("cell"))).to_series())
 
 
 def unguard_text(cells: pl.Expr) -> pl.Expr:
@@ -57,3 +57,7 @@ def unguard_text(cells: pl.Expr) -> pl.Expr:
 
 def _needs_guard(cells: pl.Expr) -> pl.Expr:
     return cells.str.contains(_RUN) | (cells.str.contains(_REWRITTEN) & ~cells.str.contains(_KEPT))
+
+
+def _guarded(cells: pl.Series, which: pl.Series) -> pl.Series:
+    return ("'" + cells).zip_with(which, cells).alias(cells.name) if which.any() else cells

@@ -220,7 +220,7 @@ class Display:
         if self.log is None and self.quiet:
             return
         if self.log is None:
-            settled = f"{prepared.ended.height:,} rows settled before"
+            settled = f"{prepared.settled_before:,} rows settled before"
             again = f", going on with {prepared.run.run_id} ({settled})" if prepared.continued else ""
             test = " (a test)" if prepared.at.test else ""
             self.output.tell(
@@ -233,7 +233,7 @@ class Display:
             run_id=prepared.run.run_id,
             job=job.name,
             continued=prepared.continued,
-            settled_before=prepared.ended.height,
+            settled_before=prepared.settled_before,
             rows=plan.rows,
             to_send=plan.to_send,
             rate=job.delivery.rate,

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from batchpost.batch import Batch
 from batchpost.compare import Correction
+from batchpost.csvlines import csv_lines
 from batchpost.files import replaced
 from batchpost.guards import guard_formula, guard_text
 from batchpost.outcomes import OUTCOME_COLUMNS
@@ -57,32 +58,28 @@ class Table(Protocol):
 class CsvTable:
     """Rows as CSV (RFC 4180, UTF-8), formula-guarded, names of columns too; the header is there even without rows.
 
-    ``numbers`` are columns that hold nothing but our own decimals, where a minus sign is a minus sign. ``comes_back``:
-    the file is for a spreadsheet and is read again, so that it begins with a byte order mark and no cell of it is
-    written otherwise when it is saved there.
+    ``numbers`` are columns that hold nothing but our own decimals and times, where a minus sign is a minus sign.
+    ``comes_back``: the file is for a spreadsheet and is read again, so that it begins with a byte order mark and no
+    cell of it is written otherwise when it is saved there.
     """
 
     def __init__(
         self, file: IO[bytes], columns: Sequence[str], numbers: Sequence[str] = (), *, comes_back: bool = False
     ) -> None:
         self._file = file
-        texts = [name for name in columns if name not in numbers]
         # What links a row to another one is made so that no spreadsheet changes it.
-        kept = [name for name in texts if comes_back and not name.startswith("batchpost_")]
-        others = [name for name in texts if name not in kept]
-        self._guards = [guard_text(_named(kept)), guard_formula(_named(others))]
+        kept = [comes_back and not name.startswith("batchpost_") for name in columns]
+        self._guards = {
+            name: None if name in numbers else guard_text if keep else guard_formula
+            for name, keep in zip(columns, kept, strict=True)
+        }
         if comes_back:
             file.write(BOM_UTF8)
-        self._columns = list(columns)
-        header = pl.DataFrame([[name] for name in columns], schema=[f"{at}" for at in range(len(columns))])
-        header.select(guard_formula(pl.all())).write_csv(file, include_header=False)
+        file.write(csv_lines([(pl.Series([name]), guard_formula) for name in columns]))
 
     def write(self, frame: pl.DataFrame) -> None:
         """Append rows; all columns become text, and what is empty stays bare."""
-        cells = _named(self._columns).cast(pl.String)
-        # A row of one bare empty cell is a blank line, which readers leave out: there the quotes stay.
-        text = frame.select(pl.when(cells != "").then(cells) if len(self._columns) > 1 else cells.fill_null(""))
-        text.with_columns(self._guards).write_csv(self._file, include_header=False)
+        self._file.write(csv_lines([(frame[name], guard) for name, guard in self._guards.items()]))
 
     def close(self) -> None:
         """Nothing is left to write."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-import polars as pl
 
 from batchpost.batch import Fingerprint
 from batchpost.files import replaced
@@ -34,7 +33,8 @@ class Run:
     """One run under way: what is known of it from its start to its summary.
 
     ``folder`` is its private one (journal, spool), ``started`` a monotonic instant, ``earlier`` the summary that an
-    earlier sitting left, ``decided`` the rows by outcome and reason that the plan settled.
+    earlier sitting left; ``facts`` and ``decided`` (rows by outcome and reason, as planned) are what stays as it is
+    while the run goes on, from when its summary was first made.
     """
 
     prepared: Prepared
@@ -45,6 +45,7 @@ class Run:
     earlier: dict[str, Any] = field(default_factory=dict)
     stop: Stop | None = None
     tally: Tally = field(default_factory=Tally)
+    facts: dict[str, Any] = field(default_factory=dict)
     decided: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
@@ -58,11 +59,12 @@ def state_of(stop: Stop | None) -> str:
 def running_summary(run: Run, tally: Tally) -> dict[str, Any]:
     """The summary of a run that is still going: what is settled so far, the rest as not attempted.
 
-    It is made every second beside the sending, so it costs the same however long the run is.
+    It is made every second beside the sending, so it costs the same however long the run and the ledger are.
     """
     books = Books()
-    left = run.prepared.plan.to_send - tally.settled
+    run.facts = run.facts or _facts(run, "running")
     run.decided = run.decided or run.prepared.plan.fates.counts()
+    left = run.decided.get(("", ""), 0) - tally.settled
     for (outcome, reason), count in run.decided.items():
         if outcome:
             books.rows[outcome] += count
@@ -71,17 +73,19 @@ def running_summary(run: Run, tally: Tally) -> dict[str, Any]:
     books.reasons.update(tally.reasons)
     books.rows[Outcome.NOT_ATTEMPTED] += left
     return {
-        **_facts(run, "running"),
+        **run.facts,
+        "duration_s": _duration(run),
         "rows": books.rows_part(),
         "reasons": {**books.reasons, **({"under_way": left} if left else {})},
         **_sending(run, tally, tally.requests, tally.retried, tally.latencies[-_RECENT:]),
     }
 
 
-def finished_summary(run: Run, written: Written, ended: pl.DataFrame, history: History, code: int) -> dict[str, Any]:
-    """The summary of a run at the end of a sitting; requests are those of all its sittings."""
+def finished_summary(run: Run, written: Written, ended: int, history: History, code: int) -> dict[str, Any]:
+    """The summary of a run at the end of a sitting, with ``ended`` rows settled; requests are those of all its
+    sittings."""
     sent = history.starts
-    rows_sent = ended.height + sum(row.attempts > 0 for row in history.open.values())
+    rows_sent = ended + sum(row.attempts > 0 for row in history.open.values())
     books = written.books
     return {
         **_facts(run, state_of(run.stop)),
@@ -119,18 +123,24 @@ def _facts(run: Run, state: str) -> dict[str, Any]:
         "stopped_by": None,
         "exit_code": None,
         "continued": prepared.continued,
-        "settled_before": prepared.ended.height,
+        "settled_before": prepared.settled_before,
         "abandoned": [record.run_id for record in prepared.abandoned],
         "tolerated": 0,
         "outstanding": _outstanding(run),
         "locks": operation_locks(prepared.job.api.origin, prepared.plan.campaigns, is_event=prepared.job.spec.is_event),
         "ledger": {"id": ledger.id, "generation": ledger.generation},
         "started_at": _moment(run.record.started_at),
-        "duration_s": round(run.earlier.get("duration_s", 0.0) + run.prepared.edge.clock() - run.started, 3),
+        "duration_s": _duration(run),
     }
 
 
-def _sending(run: Run, tally: Tally, sent: int, retried: int, latencies: Sequence[float]) -> dict[str, Any]:
+def _duration(run: Run) -> float:
+    """Seconds, those of earlier sittings with them."""
+    before: float = run.earlier.get("duration_s", 0.0)
+    return round(before + run.prepared.edge.clock() - run.started, 3)
+
+
+def _sending(run: Run, tally: Tally, sent: int, retried: int, latencies: array[float]) -> dict[str, Any]:
     http = Counter({str(status): count for status, count in tally.http.items()})
     http.update(run.earlier.get("http", {}))
     return {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,47 @@ from batchpost.export import outcomes_frame
 from batchpost.guards import unguard_formula
 from batchpost.model import Outcome
 from batchpost.results import NO_MEND
+from batchpost.rowbytes import mark
 from batchpost.summary import Books, plain
 
 __all__ = ["differences"]
 
 _KNOWN = [outcome.value for outcome in Outcome]
 _LINK = ("source", "row", "line", "outcome", "reason", "detail")
+_MENDABLE = pl.col("outcome").is_in(["invalid", "rejected"]) & ~pl.col("reason").is_in(NO_MEND)
+_CONFLICT = pl.col("reason") == "conflict"
+_CHUNK = 50_000  # rows looked at a time
+
+
+@dataclass
+class _Outcomes:
+    """What is found in a run's outcomes: of all rows their books and the numbers of each source's rows, a byte each
+    that is not 0 where the row is there; whole are only those rows that other files have as well."""
+
+    books: Books = field(default_factory=Books)
+    nameless: int = 0
+    counted: Counter[str] = field(default_factory=Counter)
+    there: dict[str, bytearray] = field(default_factory=dict)
+    strangers: set[str] = field(default_factory=set)
+    parts: list[pl.DataFrame] = field(default_factory=list)
+
+    def add(self, outcomes: pl.DataFrame) -> None:
+        """Take in the next rows."""
+        self.nameless += outcomes["reason"].null_count()
+        named = outcomes.select(pl.col("outcome", "reason").fill_null(""), pl.col("amount").alias("money_amount"))
+        self.books.add(named)
+        for (source,), rows in outcomes.select("source", "row").group_by("source"):
+            self._number(str(source), rows["row"])
+        also = outcomes.filter(_MENDABLE | _CONFLICT)
+        self.parts.append(pl.DataFrame(also.to_arrow(compat_level=pl.CompatLevel.oldest())))  # without the others' text
+
+    def _number(self, source: str, rows: pl.Series) -> None:
+        self.counted[source] += len(rows)
+        there = self.there.get(source, bytearray())
+        if not rows.is_between(1, len(there)).all():
+            self.strangers.add(source)
+            rows = rows.filter(rows.is_between(1, len(there)))
+        mark(there, rows - 1, 1)
 
 
 def differences(results: Path, summary: Mapping[str, Any]) -> list[str]:
@@ -26,46 +63,45 @@ def differences(results: Path, summary: Mapping[str, Any]) -> list[str]:
 
     Raises UsageError where there are no outcomes.
     """
+    sources = {source["path"]: source["rows"] for source in summary.get("source", ())}
+    outcomes = _Outcomes(there={path: bytearray(rows) for path, rows in sources.items()})
+    frame = outcomes_frame(results)
     try:
-        frame = outcomes_frame(results)
-        outcomes = frame.select(
+        columns = frame.select(
             *_LINK, "transaction_id", "event_id", pl.col("amount").cast(pl.Decimal(38, 9)).alias("amount")
-        ).collect(engine="streaming")
+        )
+        for batch in columns.collect_batches(chunk_size=_CHUNK, maintain_order=True, lazy=True, engine="streaming"):
+            outcomes.add(batch)
     except pl.exceptions.PolarsError as error:  # its text may have cells of the file
         return [f"outcomes: the file cannot be read as it was written ({type(error).__name__})"]
-    found = [*_rows(outcomes, summary), *_totals(outcomes, summary), *_sums(summary)]
-    return [*found, *_to_fix(results, outcomes, summary), *_corrections(results, outcomes, summary)]
+    found = [*_rows(outcomes, sources), *_totals(outcomes.books, summary), *_sums(summary)]
+    also = pl.concat(outcomes.parts) if outcomes.parts else columns.clear().collect()
+    return [
+        *found,
+        *_to_fix(results, also.filter(_MENDABLE), summary),
+        *_corrections(results, also.filter(_CONFLICT), summary),
+    ]
 
 
-def _rows(outcomes: pl.DataFrame, summary: Mapping[str, Any]) -> Iterator[str]:
+def _rows(outcomes: _Outcomes, sources: Mapping[str, int]) -> Iterator[str]:
     """Every row of every file is there once, with one known outcome."""
-    unknown = outcomes.filter(~pl.col("outcome").is_in(_KNOWN).fill_null(False)).height
+    unknown = sum(rows for outcome, rows in outcomes.books.rows.items() if outcome not in _KNOWN)
     if unknown:
         yield f"outcomes: {unknown:,} rows have no known outcome"
-    nameless = outcomes.filter(pl.col("reason").is_null()).height
-    if nameless:
-        yield f"outcomes: {nameless:,} rows have no reason"
-    numbers = outcomes.group_by("source").agg(
-        pl.len().alias("rows"), pl.col("row").n_unique().alias("different"), pl.col("row").min().alias("first"),
-        pl.col("row").max().alias("last"),
-    )  # fmt: skip
-    by_source = {name: rest for name, *rest in numbers.iter_rows()}
-    for source in summary.get("source", ()):
-        path, rows = source["path"], source["rows"]
-        counted, different, first, last = by_source.pop(path, [0, 0, 1, 0])
+    if outcomes.nameless:
+        yield f"outcomes: {outcomes.nameless:,} rows have no reason"
+    for path, rows in sources.items():
+        counted = outcomes.counted.pop(path, 0)
         if counted != rows:
             yield f"outcomes: {path} has {rows:,} rows, of which {counted:,} are there"
-        elif counted and (different, first, last) != (rows, 1, rows):
+        elif path in outcomes.strangers or 0 in outcomes.there[path]:
             yield f"outcomes: the row numbers of {path} are not 1 to {rows:,}, each once"
-    for path in by_source:
+    for path in outcomes.counted:
         yield f"outcomes: rows of {path}, which the summary does not name"
 
 
-def _totals(outcomes: pl.DataFrame, summary: Mapping[str, Any]) -> Iterator[str]:
+def _totals(books: Books, summary: Mapping[str, Any]) -> Iterator[str]:
     """Counts, reasons and the money of ``amount`` are those of the summary."""
-    books = Books()
-    named = outcomes.select("outcome", "reason", pl.col("amount").alias("money_amount"))
-    books.add(named.with_columns(pl.col("outcome", "reason").fill_null("")))
     yield from _unequal("rows", books.rows_part(), summary.get("rows", {}))
     yield from _unequal("reasons", dict(books.reasons), summary.get("reasons", {}))
     for name, totals in list(summary.get("money", {}).items())[:1]:  # the first money field is the row's amount
@@ -89,12 +125,11 @@ def _sums(summary: Mapping[str, Any]) -> Iterator[str]:
             yield f"summary: {name} does not add up to what was read"
 
 
-def _to_fix(results: Path, outcomes: pl.DataFrame, summary: Mapping[str, Any]) -> Iterator[str]:
+def _to_fix(results: Path, mendable: pl.DataFrame, summary: Mapping[str, Any]) -> Iterator[str]:
     """``to_fix.csv`` has the rows that a mend can help, with the outcome that they have in the outcomes."""
     stated = summary.get("to_fix")
     if stated is None:  # the input had changed, so that it could not be written
         return
-    mendable = outcomes.filter(pl.col("outcome").is_in(["invalid", "rejected"]) & ~pl.col("reason").is_in(NO_MEND))
     expected = mendable.select(pl.col(_LINK).cast(pl.String).fill_null(""))
     there = _csv(results / "to_fix.csv", ["batchpost_run", *(f"batchpost_{name}" for name in _LINK)])
     if not there.height == stated == expected.height:
@@ -109,10 +144,9 @@ def _to_fix(results: Path, outcomes: pl.DataFrame, summary: Mapping[str, Any]) -
         yield "to_fix.csv: its rows are not those of the outcomes"
 
 
-def _corrections(results: Path, outcomes: pl.DataFrame, summary: Mapping[str, Any]) -> Iterator[str]:
+def _corrections(results: Path, conflicts: pl.DataFrame, summary: Mapping[str, Any]) -> Iterator[str]:
     """``corrections.csv`` has an entry for every conflict, with the amount that the row has now."""
     stated = summary.get("corrections", 0)
-    conflicts = outcomes.filter(pl.col("reason") == "conflict")
     there = _csv(results / "corrections.csv", ["transaction_id", "event_id", "now"])
     if not there.height == stated == conflicts.height:
         rows = f"{there.height:,} rows, {stated:,} in the summary, {conflicts.height:,} conflicts in outcomes"

@@ -8,12 +8,13 @@ import pytest
 
 from batchpost.errors import InputChanged
 from batchpost.finish import Written, write_results
-from batchpost.history import Claim, Ended
 from batchpost.job import Job
 from batchpost.model import Outcome, Settlement
-from batchpost.outcomes import Ends, ended_frame
+from batchpost.outcomes import Ends
 from batchpost.plan import Plan
+from batchpost.recordshapes import Claim
 from batchpost.source import Reader
+from tests.endings import Ended, ended_rows
 from tests.test_feed import STEP, a_job, planned
 from tests.workspaces import csv, sale_rows
 
@@ -22,7 +23,7 @@ CLAIM = Claim(b"", b"", b"", "")
 
 def ends(*rows: tuple[int, Outcome, str]) -> Ends:
     made = [Ended(n, CLAIM, Settlement(outcome, reason), 2.0, 1.0, 1, 1.0, False) for n, outcome, reason in rows]
-    return Ends(ended_frame(made), {}, "finished")
+    return Ends(ended_rows(made), {}, "finished")
 
 
 def written(folder: Path, job: Job, plan: Plan, readers: Sequence[Reader], end: Ends) -> Written:

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from batchpost.batch import Fingerprint
-from batchpost.history import Claim, Ended, Open
+from batchpost.history import Open
 from batchpost.model import Outcome, Repeat, Settlement
-from batchpost.outcomes import OUTCOME_COLUMNS, EndedRows, Ends, all_outcomes, ended_frame
+from batchpost.outcomes import OUTCOME_COLUMNS, Ends, all_outcomes
 from batchpost.plan import Plan
+from batchpost.recordshapes import Claim
 from batchpost.spool import SpoolWriter
+from tests.endings import Ended, ended_rows
 
 CLAIM = Claim(b"", b"", b"", "")
 AT = 1_750_000_000.0
@@ -54,9 +57,13 @@ def outcomes(plan: Plan, ends: Ends, repeat: Repeat = Repeat.REFUSED) -> pl.Data
 
 
 def ends(
-    *rows: Ended, left_open: Mapping[int, Open] | None = None, cause: str = "limit", held: frozenset[str] = frozenset()
+    *rows: Ended,
+    left_open: Mapping[int, Open] | None = None,
+    cause: str = "limit",
+    held: frozenset[str] = frozenset(),
+    resolved: Collection[int] = (),
 ) -> Ends:
-    return Ends(ended_frame(rows), left_open or {}, cause, held)
+    return Ends(ended_rows(rows), left_open or {}, cause, held, resolved)
 
 
 def test_every_row_has_one_outcome_in_the_order_read(tmp_path: Path) -> None:
@@ -98,6 +105,38 @@ def test_the_journals_word_counts_before_the_plans(tmp_path: Path) -> None:
     """A continued run's plan has the journal's settlements, and what the ledger made of the same rows."""
     frame = outcomes(a_plan(tmp_path, ("already_delivered", "same_row")), ends(ended(0)))
     assert frame.select("outcome", "reason", "detail").rows() == [("delivered", "conversion", "")]
+
+
+def test_an_unknown_end_that_a_person_settled_counts_no_more(tmp_path: Path) -> None:
+    """The row ends as the next sitting planned it, or was not attempted; only unknown ends are settled so."""
+    unknown = Settlement(Outcome.UNKNOWN, "dropped")
+    plan = a_plan(tmp_path, None, ("skipped", "ignored"), ("unknown", "in_doubt"), None, None)
+    frame = outcomes(plan, ends(*(ended(n, unknown) for n in range(4)), ended(4), resolved={0, 4}))
+    assert frame.select("outcome", "reason", "attempts").rows() == [
+        ("not_attempted", "limit", 0),
+        ("skipped", "ignored", 0),
+        ("unknown", "dropped", 1),
+        ("unknown", "dropped", 1),
+        ("delivered", "conversion", 1),
+    ]
+
+
+def test_what_a_crash_left_in_doubt_comes_after_the_end_that_the_row_had(tmp_path: Path) -> None:
+    inactive = Settlement(Outcome.REJECTED, "source_inactive", "", 403)
+    begun = {0: Open(CLAIM, in_doubt=True, attempts=2), 1: Open(CLAIM, attempts=2)}
+    frame = outcomes(a_plan(tmp_path, None, None), ends(ended(0, inactive), ended(1, inactive), left_open=begun))
+    assert frame.select("outcome", "reason", "attempts").rows() == [
+        ("unknown", "limit", 2),
+        ("rejected", "source_inactive", 1),
+    ]
+
+
+@pytest.mark.parametrize("at", [0.9994, 59.9996, 86_399.9999, AT, AT + 86_400 * 365])
+def test_times_are_to_the_millisecond_also_where_that_is_another_day(tmp_path: Path, at: float) -> None:
+    row = Ended(0, CLAIM, DELIVERED, at, at, 1, 1.0, True)
+    [found] = outcomes(a_plan(tmp_path, None), ends(row))["settled_at"]
+    expected = datetime.fromtimestamp(round(at, 3), UTC).isoformat(timespec="milliseconds")
+    assert found == expected.replace("+00:00", "Z")
 
 
 def test_of_a_row_settled_twice_the_later_one_counts(tmp_path: Path) -> None:
@@ -155,14 +194,3 @@ def test_rows_of_a_held_source_say_so_unless_they_are_in_doubt(tmp_path: Path) -
 def test_an_input_without_rows_has_no_outcomes(tmp_path: Path) -> None:
     plan = a_plan(tmp_path)
     assert list(all_outcomes(plan, "x", pl.lit(Repeat.REFUSED).alias("repeat"), ends())) == []
-
-
-def test_settlements_are_sorted_however_many_there_are() -> None:
-    rows = EndedRows()
-    for number in reversed(range(50_001)):
-        rows.add(ended(number))
-    rows.add(ended(7, Settlement(Outcome.FAILED, "dropped")))
-    frame = rows.frame()
-    assert frame["row"].to_list() == list(range(50_001))
-    assert frame["reason"][7] == "dropped"
-    assert ended_frame(()).height == 0
