@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import polars as pl
 
@@ -20,6 +20,7 @@ __all__ = [
     "Dialect",
     "Fingerprint",
     "InputFile",
+    "Place",
     "blank_nulls",
     "column_names",
     "with_last",
@@ -78,6 +79,18 @@ class Fingerprint:
     rows: int
 
 
+class Place(NamedTuple):
+    """Where the text of a batch lies in its file, so that it can be read by itself: ``offset`` and ``size`` in bytes
+    (the line end that a last line lacks is counted), the ``line`` that it begins on, its ``first_row`` from 1, and
+    whether it is the file's ``last`` batch."""
+
+    offset: int
+    size: int
+    line: int
+    first_row: int
+    last: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Consecutive rows of one file.
@@ -87,7 +100,8 @@ class Batch:
     stays null. ``lines`` (``pl.UInt64``) holds the line of the file where each row starts, nulls for Parquet.
     ``ragged`` are the offsets of rows with another number of cells than the header (only where the job rejects them
     one by one); all their cells are ``""``. ``digest`` (16 bytes) differs when anything read for the batch does.
-    ``last`` marks the file's last batch; a file without rows has no batch at all.
+    ``last`` marks the file's last batch; a file without rows has no batch at all. ``place`` is None where the file must
+    be read from its beginning to come to the batch.
     """
 
     file: int
@@ -97,6 +111,7 @@ class Batch:
     ragged: tuple[int, ...]
     digest: bytes
     last: bool
+    place: Place | None = None
 
 
 class BatchDigest:

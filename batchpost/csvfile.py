@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
 
-from batchpost.batch import Batch, BatchDigest, Decision, Dialect, Fingerprint, InputFile, blank_nulls, with_last
+from batchpost.batch import Batch, BatchDigest, Decision, Dialect, Fingerprint, InputFile, Place, blank_nulls, with_last
 from batchpost.charset import Charset, TextStream, find_charset, swapped
 from batchpost.csvdialect import Header, as_mended, read_header
 from batchpost.csvgrammar import Block, Blocks, Grammar, Limits
@@ -28,7 +28,8 @@ LINE_ENDS = {"\n": "LF", "\r\n": "CRLF", "\r": "CR"}
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """What is settled about a file before its rows are read."""
+    """What is settled about a file before its rows are read. ``begin`` is the offset of the first row where the file's
+    bytes are its text, else None."""
 
     charset: Charset
     settings: Source
@@ -36,6 +37,7 @@ class _Layout:
     is_to_fix: bool
     swap: bool  # lines end in CR
     decisions: tuple[Decision, ...]
+    begin: int | None
 
 
 class CsvFile:
@@ -66,42 +68,68 @@ class CsvFile:
     def batches(self, index: int = 0) -> Iterator[Batch]:
         """The file's batches in order. Raises InputRefused at the first unsound record or character, InputChanged
         where the header is no longer what it was; a complete pass leaves :attr:`fingerprint`."""
-        rows = 0
+        rows, begin = 0, self._layout.begin
         with RawFile(self._file) as raw:
             for block, last in with_last(self._blocks(raw)):
-                yield self._batch(block, index, rows, last)
+                place = None if begin is None else Place(begin, len(block.text), block.line, rows + 1, last)
+                yield self._batch(block, index, rows + 1, last, place)
                 rows += block.rows
+                begin = None if begin is None else begin + len(block.text)
             if not rows and self._layout.header:
                 self._refuse_empty("has a header and no rows")
             self.fingerprint = Fingerprint(self._file.name, raw.sha256, raw.size, rows)
 
+    def batches_at(self, places: Sequence[Place], index: int = 0) -> Iterator[Batch]:
+        """The batches at these places of the file, as :meth:`batches` gave them. Raises InputChanged where the header
+        is no longer what it was, InputRefused for an unsound record and for a last batch that more comes after."""
+        header, mark = self._layout.header, self._layout.charset.mark
+        assert header  # noqa: S101 - there are no places without a header
+        with RawFile(self._file) as raw:
+            top = mark + header.preamble
+            if raw.read_at(0, len(top)) != top:
+                raise self._other_header()
+            for place in places:
+                text = raw.read_at(place.offset, place.size + place.last)
+                if len(text) > place.size:
+                    raise InputRefused(self._file.name, "goes on after what was its last row")
+                if place.last and not text.endswith(b"\n"):
+                    text += b"\n"
+                blocks = iter(self._cut(lambda _: b"", text, place.line))
+                yield self._batch(next(blocks, Block(place.line)), index, place.first_row, place.last, place)
+
     def _blocks(self, raw: RawFile) -> Iterator[Block]:
-        header, settings = self._layout.header, self._layout.settings
+        header = self._layout.header
         stream = _stream(raw, self._layout.charset, self._file, self.is_to_fix, self._layout.swap)
         text, preamble = b"", header.preamble if header else b""
         while len(text) < len(preamble) and (more := stream.read(self._limits.block_bytes)):
             text += more
         whole = text if len(text) >= len(preamble) else text + b"\n"  # the header may be all there is
         if not whole.startswith(preamble) or (not header and stream.read(1)):
-            raise InputChanged(f"{self._file.name}: its header changed while it was being read")
-        if not header:
-            return
-        yield from Blocks(
-            stream.read,
-            Grammar(header.dialect.delimiter.encode(), header.dialect.quote.encode(), swapped=self._layout.swap),
-            len(header.columns),
+            raise self._other_header()
+        if header:
+            yield from self._cut(stream.read, whole[len(preamble) :], header.line)
+
+    def _other_header(self) -> InputChanged:
+        return InputChanged(f"{self._file.name}: its header changed while it was being read")
+
+    def _cut(self, read: Callable[[int], bytes], text: bytes, line: int) -> Blocks:
+        assert self.dialect  # noqa: S101 - there are no rows without a header
+        return Blocks(
+            read,
+            Grammar(self.dialect.delimiter.encode(), self.dialect.quote.encode(), swapped=self._layout.swap),
+            len(self.columns),
             name=self._file.name,
-            text=whole[len(preamble) :],
-            line=header.line,
-            ragged=settings.ragged == "reject",
+            text=text,
+            line=line,
+            ragged=self._layout.settings.ragged == "reject",
             limits=self._limits,
         )
 
-    def _batch(self, block: Block, index: int, before: int, last: bool) -> Batch:
+    def _batch(self, block: Block, index: int, first_row: int, last: bool, place: Place | None) -> Batch:
         digest = BatchDigest(self.columns, last)
         digest.update(block.text)
         ragged = tuple(row for row, _, _ in block.ragged)
-        return Batch(index, before + 1, self._parse(block), _lines(block), ragged, digest.value(), last)
+        return Batch(index, first_row, self._parse(block), _lines(block), ragged, digest.value(), last, place)
 
     def _parse(self, block: Block) -> pl.DataFrame:
         """The block's cells. Its grammar is proved by now, so that polars can neither guess nor forgive anything."""
@@ -159,7 +187,10 @@ def _layout(file: InputFile, settings: Source) -> _Layout:
         newline = "\r" if swap else header.dialect.newline
         header = replace(header, columns=names, dialect=replace(header.dialect, newline=newline))
         decisions += [*header.decisions, Decision("", f"lines end in {LINE_ENDS[newline]}", "as the header's does")]
-    return _Layout(charset, settings, header, bool(mended), swap, tuple(decisions))
+    begin = None
+    if header and not (packing or swap) and charset.encoding == "utf-8":
+        begin = len(charset.mark) + len(header.preamble)
+    return _Layout(charset, settings, header, bool(mended), swap, tuple(decisions), begin)
 
 
 def _stream(raw: RawFile, charset: Charset, file: InputFile, is_to_fix: bool, swap: bool) -> TextStream:

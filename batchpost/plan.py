@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from zlib import crc32
 import polars as pl
 
 from batchpost.ahead import ahead, made_ahead
-from batchpost.batch import Batch, Fingerprint
+from batchpost.batch import Batch, Fingerprint, Place
 from batchpost.duplicates import Keys
 from batchpost.errors import InputRefused
 from batchpost.fates import SEND, Fates
@@ -28,7 +29,7 @@ from batchpost.model import Outcome, Repeat
 from batchpost.source import Reader
 from batchpost.spool import SpoolWriter, read_spool
 
-__all__ = ["Operation", "Plan", "read_input", "repeat_of"]
+__all__ = ["Operation", "Piece", "Plan", "checksum", "read_input", "repeat_of"]
 
 
 class Operation(NamedTuple):
@@ -42,24 +43,41 @@ class Operation(NamedTuple):
     fires_again: bool
 
 
+class Piece(NamedTuple):
+    """A batch that was read, to know it again: the index of its file, its rows, its digest and its place."""
+
+    file: int
+    rows: int
+    digest: bytes
+    place: Place | None
+
+    @classmethod
+    def of(cls, batch: Batch) -> Piece:
+        """What is kept of a batch."""
+        return cls(batch.file, batch.frame.height, batch.digest, batch.place)
+
+
 @dataclass(slots=True)
 class Plan:
     """What the first pass found.
 
-    ``batches`` are (file, rows, digest) of every batch read, to know them again in the second pass. ``in_doubt`` are
-    the rows to send of which an attempt with the same body may have arrived before. ``repeated`` has a 1 for each row
-    that is an update of a lead with several in this input, and is empty where there is none. ``links`` names for each
-    row the one that it mends; it is empty for ordinary files.
+    ``batches`` are all that were read, to know them again in the second pass. ``in_doubt`` are the rows to send of
+    which an attempt with the same body may have arrived before. ``repeated`` has a 1 for each row that is an update of
+    a lead with several in this input, and is empty where there is none. ``links`` names for each row the one that it
+    mends; it is empty for ordinary files. ``as_read`` are the fates as the input alone decides them, None where they
+    are kept already (:mod:`batchpost.keptplan`); ``spool_sum`` is the CRC-32 of the spool, once it is known.
     """
 
     spool: Path
     fates: Fates = field(default_factory=Fates)
     files: list[Fingerprint] = field(default_factory=list)
-    batches: list[tuple[int, int, bytes]] = field(default_factory=list)
+    batches: list[Piece] = field(default_factory=list)
     campaigns: set[str] = field(default_factory=set)
     in_doubt: set[int] = field(default_factory=set)
     repeated: bytearray = field(default_factory=bytearray)
     links: list[Link | None] = field(default_factory=list)
+    as_read: Fates | None = None
+    spool_sum: int | None = None
 
     @property
     def rows(self) -> int:
@@ -75,7 +93,9 @@ class Plan:
         """Keep, durably, the spool and what :meth:`load` needs beside it to tell every row's outcome without the input:
         after a power loss a run that is given up gets its results from it."""
         synced(self.spool)
-        sums = {"fates.bin": crc32(self.fates.codes), "plan.arrow": _checksum(self.spool)}
+        if self.spool_sum is None:
+            self.spool_sum = checksum(self.spool)
+        sums = {"fates.bin": crc32(self.fates.codes), "plan.arrow": self.spool_sum}
         facts = {"table": self.fates.table, "files": [asdict(file) for file in self.files], "crc32": sums}
         for name, content in (("plan.json", json.dumps(facts).encode()), ("fates.bin", bytes(self.fates.codes))):
             with replaced(folder / name) as file:
@@ -86,7 +106,7 @@ class Plan:
         """A saved plan: its fates and files, enough for the results; raises OSError, ValueError where it is damaged."""
         try:
             facts = json.loads((folder / "plan.json").read_text())
-            damaged = [name for name, checksum in facts["crc32"].items() if _checksum(folder / name) != checksum]
+            damaged = [name for name, crc in facts["crc32"].items() if checksum(folder / name) != crc]
             plan = cls(folder / "plan.arrow", files=[Fingerprint(**file) for file in facts["files"]])
             for outcome, reason in facts["table"][1:]:
                 plan.fates.code(outcome, reason)
@@ -132,6 +152,7 @@ def read_input(job: Job, readers: Sequence[Reader], identity: Identity, spool: P
                 raise InputRefused(reader.file.name, "was not read to its end")
             plan.files.append(reader.fingerprint)
     _find_duplicates(plan, job, keys)
+    plan.as_read = deepcopy(plan.fates)
     return plan
 
 
@@ -154,12 +175,13 @@ def repeat_of(job: Job) -> pl.Expr:
     return pl.when(refused).then(pl.lit(Repeat.REFUSED)).otherwise(pl.lit(Repeat.FIRES_AGAIN)).alias("repeat")
 
 
-def _checksum(path: Path) -> int:
-    checksum = 0
+def checksum(path: Path) -> int:
+    """The CRC-32 of a file's content; raises OSError."""
+    crc = 0
     with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            checksum = crc32(piece, checksum)
-    return checksum
+        while portion := file.read(1 << 20):
+            crc = crc32(portion, crc)
+    return crc
 
 
 def _numbered(plan: Plan, batch: Batch, mapped: pl.DataFrame) -> pl.DataFrame:
@@ -173,7 +195,7 @@ def _numbered(plan: Plan, batch: Batch, mapped: pl.DataFrame) -> pl.DataFrame:
 
 
 def _take_in(plan: Plan, job: Job, batch: Batch, frame: pl.DataFrame) -> None:
-    plan.batches.append((batch.file, frame.height, batch.digest))
+    plan.batches.append(Piece.of(batch))
     plan.links += links_of(batch.frame)
     plan.fates.extend(frame["outcome"], frame["reason"])
     if job.spec.by_campaign:

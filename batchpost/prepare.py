@@ -9,31 +9,29 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from hashlib import file_digest
 from pathlib import Path
-
-import polars as pl
 
 from batchpost.compare import Correction, Position, compare
 from batchpost.edge import WORLD, Edge
 from batchpost.errors import JobError, NoInput
 from batchpost.fates import SEND
 from batchpost.fold import fold_run
-from batchpost.history import History, replay
+from batchpost.history import History
 from batchpost.identity import Identity
 from batchpost.job import Job
 from batchpost.jobfile import check_columns
 from batchpost.jobview import config_fingerprint, fingerprint
 from batchpost.journal import sitting_files
+from batchpost.keptplan import kept, mark_of, sha256_of
 from batchpost.ledger import Ledger, RunRecord
 from batchpost.links import Links, resolve
 from batchpost.locks import Locks, is_held
 from batchpost.model import Outcome
-from batchpost.outcomes import ended_frame
-from batchpost.places import Places
+from batchpost.places import Places, read_summary
 from batchpost.plan import Plan, read_input
 from batchpost.resolutions import Resolutions
 from batchpost.source import InputFile, Reader, find_files, names_one_file, open_input
+from batchpost.takeup import take_up
 from batchpost.targets import Targets
 from batchpost.transport import Origin
 
@@ -46,9 +44,10 @@ _LONGEST_FOLD = 600.0  # seconds: a journal of ten million rows takes about one 
 class Prepared:
     """A job ready to be sent, or to be looked at.
 
-    ``run`` is the register's entry (sequence number 0 before it is entered); ``continued`` the unfinished run that
-    this one goes on with; ``ended`` and ``history`` what its journal holds; ``abandoned`` unfinished runs of the job
-    that do not fit this input any more; ``resolved`` the rows whose unknown end was settled since.
+    ``run`` is the register's entry (sequence number 0 before it is entered); ``mark`` that of the first pass (see
+    :mod:`batchpost.keptplan`); ``continued`` the unfinished run that this one goes on with; ``settled_before`` how many
+    rows its journal says the end of, and ``history`` what else it holds; ``abandoned`` unfinished runs of the job that
+    do not fit this input any more; ``resolved`` the rows whose unknown end was settled since.
     """
 
     job: Job
@@ -61,8 +60,9 @@ class Prepared:
     content: bytes
     run: RunRecord
     links: Links
+    mark: str = ""
     continued: bool = False
-    ended: pl.DataFrame = field(default_factory=lambda: ended_frame(()))
+    settled_before: int = 0
     history: History = field(default_factory=History)
     abandoned: list[RunRecord] = field(default_factory=list)
     corrections: list[Correction] = field(default_factory=list)
@@ -112,7 +112,7 @@ def open_readers(job: Job, finished: Callable[[str], bool], sources: Sequence[st
     """
     files = find_files(job.source, job.workspace, sources)
     if _takes_new(job, files):
-        files = tuple(file for file in files if not finished(_sha256(file.path)))
+        files = tuple(file for file in files if not finished(sha256_of(file.path)))
         if not files:
             raise NoInput("Every file of [source] path was finished before; nothing new has come in")
     readers = open_input(files, job.source)
@@ -132,18 +132,23 @@ def prepare(
     lock_campaigns: Callable[[set[str]], None],
     new_run: bool = False,
     retry: bool = False,
+    reuse: bool = True,
     edge: Edge = WORLD,
 ) -> Prepared:
     """Read the whole input, find the run that it belongs to, and compare it with the ledger.
 
     ``lock_campaigns`` is called with the campaigns that updates reach before the ledger is asked. ``retry``: the rows
     are those of an earlier run as they were, so they stand where they stood and never overwrite a newer update.
+    ``reuse``: the first pass of the job's unfinished run is taken in place of reading, where it is kept and the input
+    has the same bytes; the plan's spool is in that run's folder then, which the caller must hold the job's lock for.
     """
     origin = Origin.parse(job.api.base_url)
     identity = Identity(ledger.hash_key, str(origin), is_event=job.spec.is_event, kind=ledger.hash_kind)
     scope = (config_fingerprint(job), _reading(job), targets.org_id)
     readers = open_readers(job, lambda sha: ledger.finished(identity.content(sha, *scope)))
-    plan = read_input(job, readers, identity, spool)
+    mark = mark_of(job, identity)
+    plan = _kept(job, at, ledger, readers, mark) if reuse and not new_run else None
+    plan = plan or read_input(job, readers, identity, spool)
     targets.check(plan.campaigns)
     lock_campaigns(plan.campaigns)
     inputs = tuple(file.sha256 for file in plan.files)
@@ -157,6 +162,7 @@ def prepare(
     prepared = Prepared(
         *(job, at, ledger, targets, readers, plan, contents, identity.content("\n".join(inputs), *scope), run),
         links=links if retry else links._replace(orders=[]),
+        mark=mark,
         edge=edge,
     )
     _find_unfinished(prepared, new_run)
@@ -165,6 +171,21 @@ def prepare(
     position = Position(seq, prepared.content, prepared.links.orders)
     prepared.corrections = compare(plan, job, ledger, position, contents)
     return prepared
+
+
+def _kept(job: Job, at: Places, ledger: Ledger, readers: Sequence[Reader], mark: str) -> Plan | None:
+    """The first pass of the run that :func:`_find_unfinished` will find, if it is kept and the input is the same."""
+    own = fingerprint(job)
+    for record in ledger.runs(job.name):
+        if record.unfinished and record.fingerprint == own and not _lost(at, record):
+            plan = None if _found_changed(at, record) else kept(at.run(record.run_id), mark, readers)
+            return plan if plan and tuple(file.sha256 for file in plan.files) == record.inputs else None
+    return None
+
+
+def _found_changed(at: Places, record: RunRecord) -> bool:
+    """Whether the run's last sitting found that what it read was not what the plan says."""
+    return (read_summary(at.results / record.run_id) or {}).get("stopped_by") == "input_changed"
 
 
 def _reading(job: Job) -> str:
@@ -194,15 +215,18 @@ def _find_unfinished(prepared: Prepared, new_run: bool) -> None:
 def _take_up(prepared: Prepared) -> None:
     """What the journal settled stays settled; rows of a source that was inactive are tried again. Of a row without a
     known end that a person decided about since, the ledger says what is to become of it."""
-    files = sitting_files(prepared.at.run(prepared.run.run_id))
-    prepared.ended = ended_frame(replay(files, prepared.history, boot=prepared.edge.boot))
-    prepared.resolved = Resolutions(prepared.ledger).settled_of(prepared.run.run_id)
     fates = prepared.plan.fates
-    unknown = pl.col("outcome") == Outcome.UNKNOWN.value
-    settled = prepared.ended.filter(~(unknown & pl.col("row").is_in(list(prepared.resolved))))
-    for number, outcome, reason in settled.select("row", "outcome", "reason").iter_rows():
-        if reason != "source_inactive" and fates.codes[number] == SEND:
-            fates.codes[number] = fates.code(outcome, reason)
+    folder = prepared.at.run(prepared.run.run_id)
+    prepared.history, settled = take_up(folder, len(fates), boot=prepared.edge.boot)
+    prepared.settled_before = len(fates) - settled.codes.count(SEND)
+    prepared.resolved = Resolutions(prepared.ledger).settled_of(prepared.run.run_id)
+    for number in prepared.resolved:
+        if settled.table[settled.codes[number]][0] == Outcome.UNKNOWN:
+            settled.codes[number] = SEND
+    open_yet, settled_as = fates.part(0, len(fates)) == SEND, settled.part(0, len(fates))
+    for code, (outcome, reason) in enumerate(settled.table[1:], 1):
+        if reason != "source_inactive":
+            fates.settle_where(0, open_yet & (settled_as == code), Outcome(outcome), reason)
 
 
 def _takes_new(job: Job, files: Sequence[InputFile]) -> bool:
@@ -211,8 +235,3 @@ def _takes_new(job: Job, files: Sequence[InputFile]) -> bool:
     path = job.source.path
     one_file = isinstance(path, str) and len(files) == 1 and names_one_file(path, job.workspace)
     return not one_file and isinstance(job.source.path, str)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import stat
+from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -90,6 +92,10 @@ class _Disk:
         self.size += len(chunk)
         return chunk
 
+    def read_at(self, offset: int, size: int) -> bytes:
+        self._file.seek(offset)
+        return self._file.read(size)
+
     def close(self) -> None:
         self._file.close()
         self.closed = True
@@ -134,9 +140,17 @@ class RawFile:
             size -= len(part)
         return b"".join(parts)
 
+    def read_at(self, offset: int, size: int) -> bytes:
+        """That many bytes as they lie on disk, from an offset on; fewer only at the end. They are not hashed, and
+        :meth:`read` must not follow."""
+        return self._told(partial(self._disk.read_at, offset, size))
+
     def _read(self, size: int) -> bytes:
+        return self._told(partial(self._bytes.read, size))
+
+    def _told(self, reading: Callable[[], bytes]) -> bytes:
         try:
-            return bytes(self._bytes.read(size))
+            return bytes(reading())
         except OSError as error:  # pyarrow reports damaged archives as OSError without a number
             if error.errno:
                 raise InputRefused(self._name, f"cannot be read: {error.strerror}") from error

@@ -15,24 +15,26 @@ import polars as pl
 from batchpost.compare import waiting_rows
 from batchpost.crashed import write_crashed
 from batchpost.edge import WORLD, Edge
+from batchpost.ended import EndedRows
 from batchpost.errors import CutShort, InputChanged, JournalError, LedgerError, UsageError
 from batchpost.files import private_folder
-from batchpost.finish import write_results
+from batchpost.finish import Written, write_results
 from batchpost.fold import fold_run
 from batchpost.history import Open
 from batchpost.job import Job
 from batchpost.journal import sitting_files
+from batchpost.keptplan import keep
 from batchpost.ledger import Ledger, RunRecord
 from batchpost.leftovers import clear_finished, clear_run
 from batchpost.locks import Locks, operation_locks, remove_lock
-from batchpost.model import Outcome
-from batchpost.outcomes import EndedRows, Ends
+from batchpost.outcomes import Ends
 from batchpost.places import Places, open_ledger, places, read_summary
 from batchpost.prepare import Prepared, fold_dead_runs, folding, prepare
 from batchpost.resolutions import Resolutions
 from batchpost.runsummary import Run, finished_summary, running_summary, state_of, write_summary
-from batchpost.send import Sitting, send, stopped_by
+from batchpost.send import Sitting, fires_again, send, stopped_by
 from batchpost.summary import exit_code
+from batchpost.takeup import SettledFates, note
 from batchpost.tally import Tally
 from batchpost.targets import Targets
 
@@ -163,6 +165,7 @@ def _enter(prepared: Prepared) -> Run:
     folder = private_folder(prepared.at.run(run_id), own=2)
     prepared.plan.spool = prepared.plan.spool.replace(folder / "plan.arrow")
     prepared.plan.save(folder)
+    keep(prepared.plan, folder, prepared.mark)
     Resolutions(prepared.ledger).wait_for(run_id, waiting_rows(prepared.plan, prepared.job))
     results = private_folder(prepared.at.results / run_id, own=2)
     return Run(prepared, prepared.run, folder, results, prepared.edge.clock(), earlier=read_summary(results) or {})
@@ -190,7 +193,7 @@ def _under_way(run: Run) -> Iterator[None]:
     except (LedgerError, OSError) as error:
         where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
         what = f"{where}{error.strerror or type(error).__name__}" if isinstance(error, OSError) else str(error)
-        were = "were" if run.tally.requests or run.prepared.ended.height else "may have been"
+        were = "were" if run.tally.requests or run.prepared.settled_before else "may have been"
         raise CutShort(
             f"{what}. Rows of the run {run.record.run_id} {were} sent; its journal has what became of them, and "
             f"`batchpost run {run.prepared.job.path}`, given as before, goes on from there"
@@ -226,7 +229,7 @@ def _header(prepared: Prepared, before: list[int]) -> dict[str, object]:
         "job": job.name,
         "seq": prepared.run.seq,
         "is_event": job.spec.is_event,
-        "fires_again": job.spec.is_event or job.api.redistributes,
+        "fires_again": fires_again(job),
         "input": prepared.content.hex(),
         "contents": [(content.hex(), count) for content, count in zip(prepared.contents, rows, strict=True)],
         "linked": [(content.hex(), count) for content, count in prepared.links.contents],
@@ -235,40 +238,52 @@ def _header(prepared: Prepared, before: list[int]) -> dict[str, object]:
     }
 
 
-def _as_resolved(
-    ended: pl.DataFrame, left_open: Mapping[int, Open], prepared: Prepared
-) -> tuple[pl.DataFrame, Mapping[int, Open]]:
-    """The settled and the open rows without those whose unknown end a person settled between two sittings, and that got
-    no such end in this one: they end as planned, or were not attempted."""
-    if not prepared.resolved:
-        return ended, left_open
-    resolved = prepared.resolved & Resolutions(prepared.ledger).settled_of(prepared.run.run_id)
-    known = (pl.col("outcome") != Outcome.UNKNOWN.value) | ~pl.col("row").is_in(list(resolved))
-    return ended.filter(known), {row: left for row, left in left_open.items() if row not in resolved}
+def _ends(run: Run, ended: EndedRows, left_open: Mapping[int, Open]) -> Ends:
+    """What the plan does not know. Rows whose unknown end a person settled between two sittings, and that got no such
+    end in this one, end as planned, or were not attempted."""
+    prepared, resolved = run.prepared, set[int]()
+    if prepared.resolved:
+        resolved = prepared.resolved & Resolutions(prepared.ledger).settled_of(run.record.run_id)
+        left_open = {row: left for row, left in left_open.items() if row not in resolved}
+    cause = run.stop.cause if run.stop else "finished"
+    return Ends(ended, left_open, cause, frozenset(run.tally.held_pids), resolved)
 
 
 def _finish(run: Run) -> dict[str, Any]:
     """The ledger, then the results, then the summary: each is right on its own if the next one fails."""
     prepared, run_id = run.prepared, run.record.run_id
-    files = sitting_files(run.folder)
-    rows = EndedRows()
-    history = fold_run(prepared.ledger, run_id, files, rows.add, boot=prepared.edge.boot)
-    ended = rows.frame()
-    cause = run.stop.cause if run.stop else "finished"
-    ends = Ends(*_as_resolved(ended, history.open, prepared), cause, frozenset(run.tally.held_pids))
-    arguments = (run.results, run_id, prepared.job, prepared.plan)
-    try:
-        written = write_results(*arguments, prepared.readers, ends, prepared.corrections)
-    except InputChanged:
-        written = write_results(*arguments, (), ends, prepared.corrections)
-        written.to_fix = None
+    settled = SettledFates(prepared.plan.rows)
+    with EndedRows(run.folder) as ended:
+
+        def collect(frame: pl.DataFrame) -> None:
+            ended.add(frame)
+            if run.stop is not None:  # there will be another sitting
+                settled.add(frame)
+
+        history = fold_run(prepared.ledger, run_id, sitting_files(run.folder), collect, boot=prepared.edge.boot)
+        written = _write(run, _ends(run, ended, history.open))
+        rows_ended = ended.height
+    if run.stop is not None:
+        note(run.folder, history, settled.fates)
     if run.stop is None:
         named = zip(prepared.plan.files, prepared.contents, strict=True)
         prepared.ledger.finish_contents([content for file, content in named if file.path not in written.unfinished])
     code = exit_code(written.books, *([run.stop.exit_code] if run.stop else []))
-    summary = finished_summary(run, written, ended, history, code)
+    summary = finished_summary(run, written, rows_ended, history, code)
     write_summary(run.results, summary)
     prepared.ledger.end_run(run_id, state_of(run.stop), code)  # last: until then the next run makes these files anew
     if run.stop is None:
         clear_run(prepared.at, run_id)
     return summary
+
+
+def _write(run: Run, ends: Ends) -> Written:
+    """The results; where the input has changed, those that can be made without it."""
+    prepared = run.prepared
+    arguments = (run.results, run.record.run_id, prepared.job, prepared.plan)
+    try:
+        return write_results(*arguments, prepared.readers, ends, prepared.corrections)
+    except InputChanged:
+        written = write_results(*arguments, (), ends, prepared.corrections)
+        written.to_fix = None
+        return written

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchpost.address import PATTERN, address_fault, is_address, names_one, shown
-from batchpost.batch import Batch, Decision, Dialect, Fingerprint, InputFile
+from batchpost.batch import Batch, Decision, Dialect, Fingerprint, InputFile, Place
 from batchpost.csvfile import CsvFile
 from batchpost.csvgrammar import Limits
 from batchpost.errors import InputRefused, NoInput, SecretError, UsageError
@@ -192,10 +192,21 @@ class Reader:
         columns are not what construction saw. Whether the rows are the same, their digests tell."""
         return self._content.batches(self.index)
 
+    def batches_at(self, places: Sequence[Place]) -> Iterator[Batch]:
+        """The batches at places that :meth:`batches` gave, without what lies between them; raises as it does."""
+        if not isinstance(self._content, CsvFile):
+            raise TypeError(f"{self.file.name}: its batches have no places")
+        return self._content.batches_at(places, self.index)
+
     @property
     def fingerprint(self) -> Fingerprint | None:
         """What the last complete pass read; None before one."""
         return self._content.fingerprint
+
+    @fingerprint.setter
+    def fingerprint(self, fingerprint: Fingerprint) -> None:
+        """Count a pass that was made before, of the same bytes."""
+        self._content.fingerprint = fingerprint
 
 
 def _content(file: InputFile, settings: Source, limits: Limits) -> CsvFile | ParquetFile | ExcelFile:

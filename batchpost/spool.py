@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from pathlib import Path
 
 import polars as pl
@@ -68,12 +69,13 @@ class SpoolWriter:
             self._writer.write_batch(table.combine_chunks().to_batches()[0])
 
 
-def read_spool(path: Path, columns: Sequence[str] = ()) -> Iterator[pl.DataFrame]:
-    """The frames as they were written, in order, or these columns of them; none for an input without rows."""
+def read_spool(path: Path, columns: Sequence[str] = (), wanted: Sequence[bool] = ()) -> Iterator[pl.DataFrame]:
+    """The frames as they were written, in order, or these columns of them; none for an input without rows. ``wanted``
+    says of each whether it is given out."""
     if path.stat().st_size == 0:
         return
     with path.open("rb") as file, pa.ipc.open_stream(file) as reader:
-        for batch in reader:
+        for batch in compress(reader, wanted) if wanted else reader:
             frame = pl.from_arrow(batch.select(list(columns)) if columns else batch)
             if not isinstance(frame, pl.DataFrame):
                 raise TypeError("a spool holds record batches")

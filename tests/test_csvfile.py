@@ -24,6 +24,7 @@ from batchpost.job import Source
 
 Open = Callable[..., CsvFile]
 TINY = Limits(block_bytes=7, rows=2)
+SINGLE = Limits(block_bytes=4, rows=1)  # a row a batch, where no cell is quoted
 
 
 @pytest.fixture
@@ -277,6 +278,100 @@ def test_a_header_that_changed_since_stops_the_pass(open_csv: Open, tmp_path: Pa
     (tmp_path / "in.csv").write_text(after)
     with pytest.raises(InputChanged, match=r"in\.csv"):
         rows(file)
+
+
+# --- batches by their places ------------------------------------------------------------------------------------------
+
+
+def same(one: Batch, other: Batch) -> bool:
+    """Whether two batches are alike in everything."""
+    alike = one.frame.equals(other.frame) and one.lines.equals(other.lines)
+    values = [
+        (batch.file, batch.first_row, batch.ragged, batch.digest, batch.last, batch.place) for batch in (one, other)
+    ]
+    return alike and values[0] == values[1]
+
+
+RECORDS = st.sampled_from(["1,2", "", ",", '"x\ny",z', '"a""b",', "é,ü", "alone", '"\r\n\n",1'])
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(RECORDS, min_size=1, max_size=40),
+    st.sampled_from(["\n", "\r\n"]),
+    st.booleans(),
+    st.sampled_from([b"", b"\xef\xbb\xbf"]),
+    st.sampled_from([None, TINY, Limits(block_bytes=31, rows=5), Limits(block_bytes=200, rows=3)]),
+    st.data(),
+)
+def test_a_batch_read_by_its_place_is_the_batch(
+    open_csv: Open, records: list[str], end: str, ended: bool, mark: bytes, limits: Limits | None, data: st.DataObject
+) -> None:
+    text = mark + (f"a,b{end}" + end.join(records) + end * ended).encode()
+    file = open_csv(text, limits, ragged="reject", empty="ok")
+    batches = list(file.batches(3))
+    wanted = data.draw(st.lists(st.sampled_from(range(len(batches))), unique=True)) if batches else []
+    places = [place for number in wanted if (place := batches[number].place)]
+    assert len(places) == len(wanted)
+    again = list(file.batches_at(places, 3))
+    assert all(same(one, batches[number]) for one, number in zip(again, wanted, strict=True))
+
+
+def test_only_what_is_asked_for_is_read(open_csv: Open, tmp_path: Path) -> None:
+    file = open_csv("a,b\n1,2\n3,4\n5,6\n7,8\n", SINGLE)
+    places = [batch.place for batch in file.batches()]
+    (tmp_path / "in.csv").write_text('a,b\n"""\n3,4\n"""\n7,8\n')
+    assert [batch.frame.rows() for batch in file.batches_at([place for place in places if place][1::2])] == [
+        [("3", "4")],
+        [("7", "8")],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("after", "error"),
+    [
+        ("b,a\n1,2\n3,4\n", InputChanged),
+        ("a,b\n1,2\n3,4\n5,6\n", InputRefused),
+        ("a,b\n1,2\n3,4\nx", InputRefused),
+        ('a,b\n1,2\n"""\n', InputRefused),
+    ],
+    ids=["other header", "longer", "one more byte", "unsound"],
+)
+def test_a_place_in_a_file_that_changed_is_refused(
+    open_csv: Open, tmp_path: Path, after: str, error: type[Exception]
+) -> None:
+    file = open_csv("a,b\n1,2\n3,4\n", SINGLE)
+    *_, last = file.batches()
+    assert last.place
+    (tmp_path / "in.csv").write_text(after)
+    with pytest.raises(error, match=r"in\.csv"):
+        list(file.batches_at([last.place]))
+
+
+@pytest.mark.parametrize("after", ["a,b\n1,2\n3,5\n", "a,b\n1,2\n3\n", "a,b\n1,2\n", "a,b\n"])
+def test_a_batch_of_other_text_at_its_place_has_another_digest(open_csv: Open, tmp_path: Path, after: str) -> None:
+    file = open_csv("a,b\n1,2\n3,4\n", SINGLE, ragged="reject")
+    *_, last = file.batches()
+    assert last.place
+    (tmp_path / "in.csv").write_text(after)
+    [again] = file.batches_at([last.place])
+    assert again.digest != last.digest
+
+
+@pytest.mark.parametrize(
+    ("content", "source"),
+    [
+        (gzip.compress(b"a,b\n1,2\n"), {}),
+        ("a,b\n1,2\n".encode("utf-16"), {}),
+        ("a,b\né,2\n".encode("cp1252"), {"encoding": "cp1252"}),
+        (b"a,b\r1,2\r", {}),
+    ],
+    ids=["packed", "UTF-16", "a code page", "CR"],
+)
+def test_where_bytes_are_not_the_text_batches_have_no_place(
+    open_csv: Open, content: bytes, source: dict[str, Any]
+) -> None:
+    assert [batch.place for batch in open_csv(content, **source).batches()] == [None]
 
 
 def test_the_fingerprint_is_of_the_bytes_on_disk(open_csv: Open) -> None:

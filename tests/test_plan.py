@@ -50,7 +50,7 @@ def test_rows_of_all_files_are_numbered_hashed_and_kept_in_order(tmp_path: Path)
     assert reasons(plan) == ["", "not_a_number", ""]
     assert (plan.rows, plan.to_send, [operation.row for operation in operations(plan)]) == (3, 2, [0, 2])
     assert [(file.path, file.rows) for file in plan.files] == [("a.csv", 2), ("b.csv", 1)]
-    assert [(file, rows) for file, rows, _ in plan.batches] == [(0, 2), (1, 1)]
+    assert [(piece.file, piece.rows) for piece in plan.batches] == [(0, 2), (1, 1)]
     assert operations(plan)[1][1:4] == second.select("key", "body_hash", "stake").row(0)
 
 

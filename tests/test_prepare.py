@@ -11,7 +11,9 @@ import pytest
 
 from batchpost.edge import WORLD
 from batchpost.errors import InputRefused, JobError, LedgerError, NoInput, UsageError
+from batchpost.files import private_folder
 from batchpost.journal import create_sitting, sitting_files
+from batchpost.keptplan import keep
 from batchpost.ledger import Ledger, RunRecord
 from batchpost.locks import Locks
 from batchpost.model import Outcome
@@ -130,6 +132,51 @@ def test_the_campaigns_are_locked_before_the_ledger_is_asked(workspace: Workspac
     with pytest.raises(UsageError, match="held"):
         prepared(workspace, ledger, lock_campaigns=lock)
     assert locked == [{"cmp_a", "cmp_b"}]
+
+
+def kept(workspace: Workspace, ledger: Ledger) -> tuple[RunRecord, Path]:
+    """An unfinished run as it is entered, with its plan kept; its private folder."""
+    found = prepared(workspace, ledger)
+    record = enter(ledger, found)
+    folder = private_folder(workspace.places.run(record.run_id))
+    found.plan.spool = found.plan.spool.replace(folder / "plan.arrow")
+    found.plan.save(folder)
+    keep(found.plan, folder, found.mark)
+    return record, folder
+
+
+def test_a_run_that_goes_on_takes_its_kept_plan_and_not_what_was_decided_then(
+    workspace: Workspace, ledger: Ledger
+) -> None:
+    record, folder = kept(workspace, ledger)
+    Runs(folder).sit([a_row(0)], settled(0, DELIVERED))
+    found = prepared(workspace, ledger)
+    assert (found.run.run_id, found.continued, found.plan.spool) == (record.run_id, True, folder / "plan.arrow")
+    assert not (workspace.folder / "plan.arrow").exists()
+    assert (found.plan.rows, found.plan.to_send, found.run.inputs) == (5, 4, record.inputs)
+
+
+def test_a_plan_is_read_anew_where_the_run_does_not_go_on_or_its_folder_may_go_away(
+    workspace: Workspace, ledger: Ledger
+) -> None:
+    kept(workspace, ledger)
+    spool = workspace.folder / "plan.arrow"
+    assert prepared(workspace, ledger, new_run=True).plan.spool == spool
+    assert prepared(workspace, ledger, reuse=False).plan.spool == spool
+    write_csv(workspace.folder / "in.csv", sale_rows(6))
+    found = prepared(workspace, ledger)
+    assert (found.plan.spool, found.plan.rows, found.continued) == (spool, 6, False)
+
+
+def test_a_plan_is_read_anew_where_the_last_sitting_found_the_input_changed(
+    workspace: Workspace, ledger: Ledger
+) -> None:
+    """Else a plan that the second pass does not find right would stop every further sitting."""
+    record, _ = kept(workspace, ledger)
+    results = private_folder(workspace.places.results / record.run_id)
+    (results / "summary.json").write_text('{"stopped_by": "input_changed"}')
+    found = prepared(workspace, ledger)
+    assert (found.plan.spool, found.continued) == (workspace.folder / "plan.arrow", True)
 
 
 # -- which files -------------------------------------------------------------------------------------------------------

@@ -15,7 +15,10 @@ from batchpost.sandbox import Sandbox
 from tests.commands import call, finished, started, until
 from tests.workspaces import ENVIRON, Workspace, sale_rows, sandbox, write_csv
 
-LEFT = ("sitting-0001.log", "plan.arrow", "plan.json", "fates.bin", "ledger-test.db", "summary.json")
+LEFT = (
+    *("sitting-0001.log", "plan.arrow", "plan.json", "fates.bin", "read.json", "read.bin"),
+    *("ledger-test.db", "summary.json"),
+)
 
 
 def sales(workspace: Workspace, rows: int = 8) -> Workspace:
@@ -126,7 +129,8 @@ def begun(workspace: Workspace) -> tuple[Path, Path]:
 
 
 RESULTS = ("outcomes.csv", ".outcomes.csv.part", "to_fix.csv", ".to_fix.csv.part", "summary.json", ".summary.json.part")
-PRIVATE = ("plan.arrow", "plan.json", ".plan.json.part", "fates.bin", ".fates.bin.part")
+KEPT = ("read.json", ".read.json.part", "read.bin", ".read.bin.part")
+PRIVATE = ("plan.arrow", "plan.json", ".plan.json.part", "fates.bin", ".fates.bin.part", *KEPT)
 
 
 @pytest.mark.parametrize("plant", [linked, hard_linked])

@@ -164,3 +164,11 @@ def test_another_format_under_the_name_of_a_text_file_is_refused_by_name(head: b
 @pytest.mark.parametrize("head", [b"", b"a,b\n", b"<5 years,b\n", b"PK,b\n", b"\xef\xbb\xbfa,b"])
 def test_text_is_not_taken_for_another_format(head: bytes) -> None:
     refuse_foreign(head, "a.csv")
+
+
+def test_bytes_at_an_offset_are_those_on_disk_fewer_at_the_end_and_not_hashed(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"0123456789")
+    with RawFile(InputFile(tmp_path / "a.csv", "a.csv", "csv")) as raw:
+        parts = [raw.read_at(6, 3), raw.read_at(0, 2), raw.read_at(8, 5), raw.read_at(10, 1)]
+        assert parts == [b"678", b"01", b"89", b""]
+        assert (raw.size, raw.sha256) == (0, hashlib.sha256().hexdigest())

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from batchpost.errors import InputRefused, NoInput
@@ -11,6 +15,7 @@ from tests.workspaces import (
     DEDUPED,
     FAST,
     Onlooker,
+    Table,
     Workspace,
     balanced,
     counted,
@@ -222,3 +227,47 @@ def test_rows_are_known_again_only_when_the_file_is_read_in_the_same_way(workspa
     workspace.sales()
     assert workspace.run()["reasons"] == {"ledger": 6, "conversion": 4, "not_a_number": 1}
     assert sorted(fired(server.received)) == leads(10)
+
+
+# -- going on ----------------------------------------------------------------------------------------------------------
+
+
+def as_csv(folder: Path, rows: Table) -> Path:
+    return write_csv(folder / "in.csv", rows)
+
+
+def as_gzip(folder: Path, rows: Table) -> Path:
+    packed = folder / "in.csv.gz"
+    packed.write_bytes(gzip.compress(as_csv(folder, rows).read_bytes()))
+    return packed
+
+
+@pytest.mark.parametrize("write", [as_csv, as_gzip])
+def test_a_run_that_goes_on_sends_the_rest_by_the_plan_that_it_kept(
+    workspace: Workspace, server: Sandbox, write: Callable[[Path, Table], Path]
+) -> None:
+    place = write(workspace.folder, sale_rows(12))
+    workspace.sales(source=f'path = "{place.name}"')
+    spools: list[Path] = []
+    onlooker = Onlooker(on_plan=lambda prepared: spools.append(prepared.plan.spool))
+    first, second, third = (workspace.run(onlooker, limit=most) for most in (3, 5, 100))
+    assert [summary["run_id"] for summary in (second, third)] == [first["run_id"]] * 2
+    own = workspace.places.run(str(first["run_id"])) / "plan.arrow"
+    assert [spool == own for spool in spools] == [False, True, True]
+    assert onlooker.to_send == [12, 9, 4]
+    assert sorted(fired(server.received)) == leads(12)
+    balanced(third, workspace.outcomes(third))
+
+
+def test_what_another_job_delivered_meanwhile_is_asked_of_the_ledger_anew(
+    workspace: Workspace, server: Sandbox
+) -> None:
+    workspace.sales()
+    write_csv(workspace.folder / "in.csv", sale_rows(6))
+    workspace.run(limit=2)
+    workspace.sales(top='name = "other"')
+    workspace.run()
+    workspace.sales()
+    summary = workspace.run()
+    assert (summary["continued"], summary["reasons"]) == (True, {"conversion": 2, "same_row": 4})
+    assert sorted(fired(server.received)) == leads(6)

@@ -259,3 +259,17 @@ def test_a_workbook_is_read_beside_others(tmp_path: Path) -> None:
 def test_one_file_is_told_from_many(tmp_path: Path, path: str, one: bool) -> None:
     touch(tmp_path, "a.csv", "in/b.csv")
     assert names_one_file(path, tmp_path) is one
+
+
+def test_batches_of_a_csv_file_are_read_by_their_places_and_those_of_other_kinds_have_none(tmp_path: Path) -> None:
+    touch(tmp_path, "a.csv")
+    pq.write_table(pa.table({"a": ["1"], "b": ["2"]}), tmp_path / "b.parquet")
+    source = Source(path=["a.csv", "b.parquet"])
+    text, other = open_input(find_files(source, tmp_path), source)
+    [batch], [one] = text.batches(), other.batches()
+    assert batch.place
+    [again] = text.batches_at([batch.place])
+    assert (again.digest, again.frame.rows()) == (batch.digest, batch.frame.rows())
+    assert one.place is None
+    with pytest.raises(TypeError, match=r"b\.parquet"):
+        other.batches_at([batch.place])

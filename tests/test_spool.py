@@ -46,6 +46,15 @@ def test_frames_come_back_as_they_were_written_with_the_spools_columns_only(tmp_
     assert first.row(0, named=True)["key"] == b"k" * 16
 
 
+def test_columns_and_frames_are_given_out_as_they_are_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "plan.arrow"
+    with SpoolWriter(path, MONEY) as writer:
+        for first in range(4):
+            writer.write(a_frame(first, 1))
+    found = list(read_spool(path, ("row", "key"), [False, True, False, True]))
+    assert [frame.rows() for frame in found] == [[(1, b"k" * 16)], [(3, b"k" * 16)]]
+
+
 def test_an_input_without_rows_leaves_no_frames(tmp_path: Path) -> None:
     with SpoolWriter(tmp_path / "plan.arrow", ()):
         pass
