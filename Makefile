@@ -12,7 +12,7 @@ INSTALL_PROJECT := $(PIP) install --quiet --no-deps --no-build-isolation --edita
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format simulate exhaust mutations crash bench lock clean
+.PHONY: help demo test check format simulate exhaust mutations crash bench profile lock clean
 
 SEEDS ?= 2000
 SEED ?= 7
@@ -51,9 +51,11 @@ mutations: $(VENV)/.dev  ## break the code on purpose, one place at a time: each
 crash: $(VENV)/.dev  ## kill real runs of 20,000 rows against the sandbox (KILLS=100 for each kind of job)
 	@$(BIN)/python -m tests.crash --kills $(KILLS)
 
-bench: $(VENV)/.dev  ## measure; see docs/benchmarks.md
-	$(BIN)/python bench/plan.py
-	$(BIN)/python bench/post.py
+bench: $(VENV)/.dev  ## measure, an hour, and write docs/performance.md (PARTS="start rate" for some, QUICK=--quick for a try)
+	@$(BIN)/python -m bench $(PARTS) $(QUICK)
+
+profile: $(VENV)/.dev  ## where the microseconds of a row go, by phase and module
+	@$(BIN)/python -m bench.sampled
 
 lock: $(VENV)/.dev  ## bring the lock files in step with pyproject.toml (add LOCK_FLAGS=--upgrade for newer versions)
 	$(LOCK) $(LOCK_FLAGS) --output-file requirements/run.txt pyproject.toml

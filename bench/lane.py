@@ -12,31 +12,39 @@ import asyncio
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from itertools import repeat
 from urllib.parse import urlsplit
 
 import httpx
 import uvloop
 
-from batchpost.lane import open_transports
-from batchpost.model import Target
-from batchpost.transport import Origin, Transport
+from batchpost.lane import open_wire
+from batchpost.model import Reply, Target
+from batchpost.transport import MAX_IDLE, Origin, Request
 
 BODY = b'{"transaction_id":"txn_0123456789","email":"someone@example.com","loan_amount":15000}'
 
 
 async def with_lanes(url: str, count: int, workers: int) -> None:
     parts = urlsplit(url)
-    target = Target(parts.path, token="bench-token")
-    rows = iter(range(count))
-    async with open_transports(Origin.parse(f"{parts.scheme}://{parts.netloc}"), count=workers, timeout=30) as lanes:
-
-        async def work(lane: Transport) -> None:
-            for _ in rows:
-                reply = await lane.post(target, BODY)
-                if reply.status != 201:
-                    raise SystemExit(f"the server answers {reply.status}, not 201")
-
-        await asyncio.gather(*(work(lane) for lane in lanes))
+    request: Request = (None, Target(parts.path, token="bench-token"), BODY, MAX_IDLE)
+    ended = asyncio.Event()
+    async with open_wire(Origin.parse(f"{parts.scheme}://{parts.netloc}"), count=workers, timeout=30) as wire:
+        wire.notify = ended.set
+        begun = min(workers, count)
+        wire.begin(repeat(request, begun))
+        left = count
+        while left:
+            await ended.wait()
+            ended.clear()
+            replies = wire.take()
+            for _, reply in replies:
+                if not isinstance(reply, Reply) or reply.status != 201:
+                    raise SystemExit(f"the server gives {reply!r}, not 201")
+            left -= len(replies)
+            more = min(len(replies), count - begun)
+            begun += more
+            wire.begin(repeat(request, more))
 
 
 async def with_httpx(url: str, count: int, workers: int) -> None:

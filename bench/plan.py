@@ -1,32 +1,34 @@
 """Plans a big file: the whole of it read, checked, mapped, hashed and compared with itself, nothing sent.
 
-    python bench/plan.py [--rows 10000000] [--runs 3] [--peer-rows 500000]
-
 The file is made here, 90 bytes a row, as CSV, as the same in UTF-16, and as Parquet. Beside it, in the same rounds,
 what a script usually does: ``csv.DictReader``, ``Decimal``, ``datetime.strptime`` and ``json.dumps`` for each row. It
-gets fewer rows, as it is slower. Each is a process of its own; the figures are medians. Everything runs on this machine
-and ends by itself.
+gets fewer rows, as it is slower. ``python -m bench.plan FILE ROWS`` makes one of the files.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import re
 import subprocess
 import sys
-import tempfile
-import time
 from codecs import BOM_UTF16_LE
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from bench.figures import Figure, Part
+from bench.process import Ran, run
+from bench.servers import ROOT
+from bench.setting import Setting, shown
 
 if TYPE_CHECKING:
     import polars as pl
 
+__all__ = ["measure"]
+
+ROWS = 10_000_000
+LOOP_ROWS = 500_000
+LOOP = "usual loop over the CSV"
+AIMS = {"CSV": 45.0, "Parquet": 30.0}  # seconds for ten million rows
 FILES = {"CSV": "rows.csv", "CSV in UTF-16": "rows-utf16.csv", "Parquet": "rows.parquet"}
 STEP = 500_000  # rows made at a time, and rows of a Parquet row group
 JOB = """
@@ -64,54 +66,45 @@ with open(sys.argv[1], newline="") as file:
 """
 
 
-class Figures(NamedTuple):
-    """One process: seconds from start to end, seconds of CPU, megabytes resident at most; those that it starts too."""
-
-    wall: float
-    cpu: float
-    resident: float
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--peer-rows", type=int, default=500_000)
-    parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.make:
-        make(arguments.make, arguments.rows)
-        return
-    with tempfile.TemporaryDirectory(prefix="batchpost-bench-") as name:
-        folder = Path(name)
-        sizes = {title: made(folder / file, arguments.rows) for title, file in FILES.items()}
-        commands = {
-            f"batchpost plan, {title} of {sizes[title]:,.0f} MB": (plan(folder, file), arguments.rows)
-            for title, file in FILES.items()
-        }
-        commands |= {
-            "usual loop over the CSV": (
-                [sys.executable, "-c", USUAL, str(folder / "rows.csv"), str(arguments.peer_rows)],
-                min(arguments.peer_rows, arguments.rows),
-            ),
-        }
-        found: dict[str, list[Figures]] = {title: [] for title in commands}
-        for _ in range(arguments.runs):
-            for title, (command, _) in commands.items():
-                found[title].append(measured(command))
-        print("| | rows | seconds | s for 10 million rows | CPU µs a row | MB resident |\n|---|---|---|---|---|---|")
-        for title, (_, rows) in commands.items():
-            wall, cpu, resident = (median(values) for values in zip(*found[title], strict=True))
-            print(
-                f"| {title} | {rows:,} | {wall:.1f} | {wall / rows * 10_000_000:.0f} | {cpu / rows * 1e6:.2f} "
-                f"| {resident:.0f} |"
-            )
+def measure(setting: Setting) -> Part:
+    """Seconds, CPU and memory of a plan of each kind of file, and of the usual loop."""
+    folder, rows, loop_rows = setting.folder, setting.rows(ROWS), setting.rows(LOOP_ROWS)
+    (folder / "usual.py").write_text(USUAL)
+    commands = {title: _plan(folder, _made(folder / file, rows)) for title, file in FILES.items()}
+    commands[LOOP] = [sys.executable, "usual.py", FILES["CSV"], str(loop_rows)]
+    contestants: dict[str, Callable[[], Ran]] = {
+        title: partial(run, command, folder=folder, environ={"BENCH_ORG": "org_bench"})
+        for title, command in commands.items()
+    }
+    found = setting.interleaved(contestants, setting.few)
+    figures: list[Figure] = []
+    for title, runs in found.items():
+        count = loop_rows if title == LOOP else rows
+        figures += _figures(title, count, runs, shown(commands[title], folder))
+    return Part("plan", figures)
 
 
-def made(path: Path, rows: int) -> float:
-    """Have the file written by another process, as memory counts for a process's children; returns its size in MB."""
-    subprocess.run([sys.executable, __file__, "--make", str(path), "--rows", str(rows)], check=True)
-    return path.stat().st_size / 1e6
+def _figures(title: str, rows: int, runs: Sequence[Ran], command: str) -> list[Figure]:
+    name = f"{title}, {rows:,} rows"
+    seconds = [ran.wall / rows * ROWS for ran in runs]
+    return [
+        Figure(name, f"s for {ROWS:,}", seconds, [command], most=AIMS.get(title)),
+        Figure(f"{name}, CPU", "µs a row", [ran.cpu / rows * 1e6 for ran in runs]),
+        Figure(f"{name}, memory", "MB", [ran.resident for ran in runs]),
+    ]
+
+
+def _plan(folder: Path, file: Path) -> Sequence[str]:
+    """A job over the file, and the command that plans it."""
+    job = f"{file.name}.toml"
+    (folder / job).write_text(JOB.format(name=file.name))
+    return [sys.executable, "-m", "batchpost", "plan", job]
+
+
+def _made(path: Path, rows: int) -> Path:
+    """Have the file written by another process, as memory counts for a process's children."""
+    subprocess.run([sys.executable, "-m", "bench.plan", str(path), str(rows)], cwd=ROOT, check=True)
+    return path
 
 
 def make(path: Path, rows: int) -> None:
@@ -158,39 +151,5 @@ def _digits(number: pl.Expr, width: int) -> pl.Expr:
     return number.cast(str).str.zfill(width)
 
 
-def plan(folder: Path, name: str) -> Sequence[str]:
-    """A job over the file, and the command that plans it."""
-    (folder / f"{name}.toml").write_text(JOB.format(name=name))
-    return [sys.executable, "-m", "batchpost", "plan", str(folder / f"{name}.toml")]
-
-
-def measured(command: Sequence[str]) -> Figures:
-    """Run a command to its end, which must be a good one, and say what it took."""
-    begun = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "BENCH_ORG": "org_bench"})
-    started: dict[str, int] = {}
-    while True:
-        ended, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if ended:
-            break
-        started |= peaks_of_children(process.pid)
-        time.sleep(0.1)
-    if os.waitstatus_to_exitcode(status):
-        sys.exit(f"{' '.join(command[:5])} ended with {os.waitstatus_to_exitcode(status)}")
-    resident = (usage.ru_maxrss + sum(started.values())) / 1024
-    return Figures(time.perf_counter() - begun, usage.ru_utime + usage.ru_stime, resident)
-
-
-def peaks_of_children(pid: int) -> dict[str, int]:
-    """KB resident at most so far, of each process that a process has started (Linux; proc(5))."""
-    peaks = {}
-    with suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                found = re.search(r"VmHWM:\s*(\d+) kB", Path(f"/proc/{child}/status").read_text())
-                peaks[child] = int(found[1]) if found else 0
-    return peaks
-
-
 if __name__ == "__main__":
-    main()
+    make(Path(sys.argv[1]), int(sys.argv[2]))
