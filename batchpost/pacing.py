@@ -19,9 +19,10 @@ __all__ = ["Circuit", "InFlightLimit", "Pacing", "RateWindow", "RetryBudget", "b
 LONGEST_BACKOFF = 60.0
 LONGEST_PAUSE = 15 * 60.0
 LONGEST_OUTAGE = 30 * 60.0
-# The window is this much longer than its second: what starts here exactly a second apart can reach the platform a
-# little closer together, and a limit counted over there is counted by its clock. It costs as much of the rate.
-_MARGIN = 0.008
+# What starts here exactly a second apart can reach the platform a little closer together, and a limit counted over
+# there is counted by its clock: so starts are spaced for a second and a little more, which costs as much of the rate.
+# The window that never has more than it may is shorter, or whatever started late would put off all that comes after it.
+_SPACING, _MARGIN = 1.006, 1.003  # seconds
 _LEISURE = 0.01  # seconds
 _FORGOTTEN = 60.0  # seconds after which a pause is not the first of several
 
@@ -40,10 +41,11 @@ class RateWindow:
     def __init__(self, rate: float) -> None:
         self.rate = rate
         self._capacity = max(1, int(rate))
-        self._window = max(1.0, 1.0 / rate) * (1 + _MARGIN)
+        second = max(1.0, 1.0 / rate)
+        self._window = second * _MARGIN
         self._starts: deque[tuple[float, int]] = deque()  # when, and how many at once
         self._count = 0
-        self._interval = self._window / self._capacity
+        self._interval = second * _SPACING / self._capacity
         self._burst = self._interval * max(1, self._capacity // 50)  # what a timer that fires late may catch up on
         self._next = 0.0
 

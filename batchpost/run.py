@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -206,8 +207,8 @@ def _sit(run: Run, options: Options, watcher: Watcher, quiet_until: float) -> di
     header = _header(prepared, [file.stat().st_size for file in sitting_files(run.folder)])
     file = prepared.edge.create_sitting(run.folder)
 
-    def watch(tally: Tally) -> None:
-        write_summary(run.results, running_summary(run, tally))
+    async def watch(tally: Tally) -> None:
+        await prepared.edge.run_blocking(partial(write_summary, run.results, running_summary(run, tally)))
         watcher.progress(tally, to_send)
 
     sitting = Sitting(header, watch, rows=options.limit, until=options.until, quiet_until=quiet_until)

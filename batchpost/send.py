@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -34,11 +34,12 @@ class Sitting:
     """What is particular to one sitting.
 
     ``rows`` bounds the rows to send, ``until`` is the monotonic instant after which nothing starts, ``quiet_until``
-    the one before which nothing does. ``watch`` is called about once a second with the tally so far.
+    the one before which nothing does. ``watch`` is called about once a second with the tally so far; it may raise
+    OSError.
     """
 
     header: dict[str, object]
-    watch: Callable[[Tally], None]
+    watch: Callable[[Tally], Awaitable[None]]
     rows: float = math.inf
     until: float = math.inf
     quiet_until: float = 0.0
@@ -117,7 +118,7 @@ async def _send(prepared: Prepared, file: LogFile, name: str, sitting: Sitting) 
     return stop, delivery.tally
 
 
-async def _run(delivery: Delivery, edge: Edge, watch: Callable[[Tally], None]) -> Stop | None:
+async def _run(delivery: Delivery, edge: Edge, watch: Callable[[Tally], Awaitable[None]]) -> Stop | None:
     """The delivery with its signals and its onlooker; a bug comes out as it is, not in a task group's wrap."""
     failure: Exception | None = None
     stop: Stop | None = None
@@ -144,10 +145,10 @@ def _or_held(stop: Stop | None, tally: Tally) -> Stop | None:
     return held.or_more_urgent(stop)
 
 
-async def _report(delivery: Delivery, watch: Callable[[Tally], None]) -> None:
+async def _report(delivery: Delivery, watch: Callable[[Tally], Awaitable[None]]) -> None:
     while True:
         try:
-            watch(delivery.tally)
+            await watch(delivery.tally)
         except OSError as error:  # the disk that takes no summary will take no results either
             delivery.stop(Stop(_DISK, f"{error.filename} cannot be written: {error.strerror}", 4))
             return

@@ -49,12 +49,16 @@ def workspace(tmp_path: Path, server: Sandbox) -> Workspace:
     return made
 
 
+async def nobody(tally: object) -> None:
+    """Nobody looks on."""
+
+
 def sent(workspace: Workspace, disk: Disk) -> Stop | None:
     """How a sitting ends whose journal is on that disk."""
     ends: list[Stop | None] = []
 
     def on_plan(prepared: Prepared) -> None:
-        ends.append(send(prepared, disk, "the disk", Sitting({}, lambda tally: None))[0])
+        ends.append(send(prepared, disk, "the disk", Sitting({}, nobody))[0])
         raise Enough
 
     with pytest.raises(Enough):
