@@ -13,7 +13,8 @@ import polars as pl
 from batchpost.ahead import ahead
 from batchpost.fates import SEND
 from batchpost.job import Job
-from batchpost.ledger import Delivered, Ledger
+from batchpost.ledger import Ledger
+from batchpost.ledgerrows import Delivered
 from batchpost.links import Order
 from batchpost.model import Outcome
 from batchpost.plan import Operation, Plan

@@ -17,7 +17,8 @@ from batchpost.errors import LedgerError
 from batchpost.history import DamagedJournal, History, Open, replay
 from batchpost.journal import boot_id
 from batchpost.keyorder import KeyOrder
-from batchpost.ledger import EVENTS, UPDATES, Fold, Ledger, Uncertain
+from batchpost.ledger import Ledger
+from batchpost.ledgerrows import EVENTS, UPDATES, Fold, Uncertain
 from batchpost.model import Outcome
 from batchpost.recordshapes import Claim
 from batchpost.rowbytes import bitmap, mark

@@ -18,7 +18,8 @@ from batchpost.history import DamagedJournal, History
 from batchpost.job import Job
 from batchpost.jobfile import load_job
 from batchpost.journal import sitting_files
-from batchpost.ledger import Ledger, RunRecord
+from batchpost.ledger import Ledger
+from batchpost.ledgerrows import RunRecord
 from batchpost.lookback import Found
 from batchpost.outcomes import Ends
 from batchpost.salvage import Salvage

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from batchpost.ledger import RunRecord
+from batchpost.ledgerrows import RunRecord
 from batchpost.places import read_summary
 
 __all__ = ["Link", "Links", "Order", "links_of", "resolve"]

@@ -16,7 +16,8 @@ from typing import Any
 
 from batchpost.errors import UsageError
 from batchpost.layout import aligned, counted, moment, short_command, short_path
-from batchpost.ledger import Ledger, RunRecord
+from batchpost.ledger import Ledger
+from batchpost.ledgerrows import RunRecord
 from batchpost.locks import is_held
 from batchpost.model import Outcome
 from batchpost.places import Places, read_summary

@@ -23,7 +23,8 @@ from batchpost.jobfile import check_columns
 from batchpost.jobview import config_fingerprint, fingerprint
 from batchpost.journal import sitting_files
 from batchpost.keptplan import kept, mark_of, sha256_of
-from batchpost.ledger import Ledger, RunRecord
+from batchpost.ledger import Ledger
+from batchpost.ledgerrows import RunRecord
 from batchpost.links import Links, resolve
 from batchpost.locks import Locks, is_held
 from batchpost.model import Outcome

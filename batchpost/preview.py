@@ -19,7 +19,8 @@ from batchpost.fold import fold_run
 from batchpost.holding import Holding
 from batchpost.job import Job
 from batchpost.journal import sitting_files
-from batchpost.ledger import Ledger, RunRecord
+from batchpost.ledger import Ledger
+from batchpost.ledgerrows import RunRecord
 from batchpost.locks import holder, is_held
 from batchpost.masking import Sample, masked_sample
 from batchpost.model import Outcome

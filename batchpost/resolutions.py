@@ -14,7 +14,8 @@ from typing import Literal, NamedTuple
 import polars as pl
 
 from batchpost.errors import LedgerError
-from batchpost.ledger import Delivered, Fold, Ledger
+from batchpost.ledger import Ledger
+from batchpost.ledgerrows import Delivered, Fold
 
 __all__ = ["DUE", "Action", "Decided", "Doubt", "Resolution", "Resolutions"]
 

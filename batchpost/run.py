@@ -25,7 +25,8 @@ from batchpost.history import Open
 from batchpost.job import Job
 from batchpost.journal import sitting_files
 from batchpost.keptplan import keep
-from batchpost.ledger import Ledger, RunRecord
+from batchpost.ledger import Ledger
+from batchpost.ledgerrows import RunRecord
 from batchpost.leftovers import clear_finished, clear_run
 from batchpost.locks import Locks, operation_locks, remove_lock
 from batchpost.outcomes import Ends

@@ -15,7 +15,7 @@ from batchpost.batch import Fingerprint
 from batchpost.files import replaced
 from batchpost.finish import Written
 from batchpost.history import History
-from batchpost.ledger import RunRecord
+from batchpost.ledgerrows import RunRecord
 from batchpost.locks import operation_locks
 from batchpost.model import Outcome, Stop
 from batchpost.prepare import Prepared

@@ -19,7 +19,7 @@ import polars as pl
 from batchpost.fates import SEND
 from batchpost.history import History, Open, check_header, sitting_number
 from batchpost.journal import boot_id, sitting_files
-from batchpost.ledger import RunRecord
+from batchpost.ledgerrows import RunRecord
 from batchpost.plan import Plan
 from batchpost.records import Line, cut_off, read_lines
 from batchpost.recordshapes import OF_ROWS, Claim, rows_of

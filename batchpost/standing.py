@@ -16,7 +16,8 @@ import polars as pl
 
 from batchpost.errors import UsageError
 from batchpost.export import outcomes_frame
-from batchpost.ledger import Ledger, RunRecord
+from batchpost.ledger import Ledger
+from batchpost.ledgerrows import RunRecord
 from batchpost.lookback import Found
 from batchpost.places import Places
 from batchpost.plan import Plan

@@ -17,6 +17,7 @@ HEAD = """# Performance
 Written by `make bench` from [performance.json](performance.json), where every single run is. How to run it, or a part
 of it: [benchmarks.md](benchmarks.md). Nothing here is a promise: every figure depends on the machine. A figure is the
 median of its runs; what is compared was measured in turns, each once in every round. All requests stay on this machine.
+What limits the figures that miss their aim: [decisions/sending.md](decisions/sending.md#what-is-missed-and-why).
 """
 HOW = """## How each was measured
 

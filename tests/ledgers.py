@@ -14,8 +14,9 @@ import apsw
 import polars as pl
 
 from batchpost.database import Database
-from batchpost.ledger import UPDATES, Delivered, Fold, LastUpdate, Ledger, RunRecord, Uncertain
+from batchpost.ledger import Ledger
 from batchpost.ledgerfile import lay_out
+from batchpost.ledgerrows import UPDATES, Delivered, Fold, LastUpdate, RunRecord, Uncertain
 from batchpost.resolutions import Resolutions
 
 VERSION_1 = """

@@ -11,7 +11,8 @@ from batchpost.batch import Fingerprint
 from batchpost.compare import Correction, Position, compare
 from batchpost.fates import SEND
 from batchpost.job import Job
-from batchpost.ledger import Delivered, Fold, LastUpdate, Ledger, RunRecord, Uncertain
+from batchpost.ledger import Ledger
+from batchpost.ledgerrows import Delivered, Fold, LastUpdate, RunRecord, Uncertain
 from batchpost.links import Order
 from batchpost.plan import Operation, Plan
 from batchpost.resolutions import Action, Resolutions

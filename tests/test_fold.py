@@ -11,7 +11,8 @@ import pytest
 from batchpost.errors import LedgerError
 from batchpost.fold import fold_run
 from batchpost.journal import Journal, create_sitting, sitting_files
-from batchpost.ledger import Ledger, RunRecord
+from batchpost.ledger import Ledger
+from batchpost.ledgerrows import RunRecord
 from batchpost.model import Outcome, Repeat, Row, Settlement
 from batchpost.resolutions import Action, Resolutions
 from tests.endings import Ended, ends_of

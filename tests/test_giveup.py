@@ -16,7 +16,7 @@ from batchpost.errors import LedgerError
 from batchpost.fates import SEND
 from batchpost.history import History
 from batchpost.journal import sitting_files
-from batchpost.ledger import RunRecord
+from batchpost.ledgerrows import RunRecord
 from batchpost.lookback import Found
 from batchpost.model import Outcome
 from batchpost.places import read_summary

@@ -26,7 +26,8 @@ from batchpost.errors import JournalError, LedgerError
 from batchpost.fold import fold_run
 from batchpost.history import DamagedJournal, History, replay
 from batchpost.journal import FORMAT, Journal
-from batchpost.ledger import Ledger, RunRecord
+from batchpost.ledger import Ledger
+from batchpost.ledgerrows import RunRecord
 from batchpost.model import Outcome, Row, Settlement
 from tests.endings import ends_of
 from tests.fakes import FakeLog, a_row, inline

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from batchpost.errors import LedgerError
-from batchpost.ledger import Delivered, Fold, LastUpdate, Ledger, RunRecord, Uncertain
+from batchpost.ledger import Ledger
+from batchpost.ledgerrows import Delivered, Fold, LastUpdate, RunRecord, Uncertain
 from tests.ledgers import alter, updates_of
 
 K1, K2, K3 = (bytes([number]) * 16 for number in (1, 2, 3))

@@ -17,8 +17,9 @@ import pytest
 
 from batchpost.database import Database, load_checksums
 from batchpost.errors import LedgerError
-from batchpost.ledger import Fold, Ledger
+from batchpost.ledger import Ledger
 from batchpost.ledgerfile import MIGRATIONS, VERSION, migrate
+from batchpost.ledgerrows import Fold
 from batchpost.model import HashKind
 from batchpost.resolutions import Resolutions
 from tests.ledgers import (

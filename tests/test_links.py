@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from batchpost.ledger import RunRecord
+from batchpost.ledgerrows import RunRecord
 from batchpost.links import Link, Links, Order, links_of, resolve
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from batchpost.errors import UsageError
-from batchpost.ledger import Ledger, RunRecord
+from batchpost.ledger import Ledger
+from batchpost.ledgerrows import RunRecord
 from batchpost.locks import Locks
 from batchpost.lookback import Found, all_runs, find_home, find_run, ledger_files, next_of, runs_text, show_text
 from batchpost.places import Places

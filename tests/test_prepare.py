@@ -14,7 +14,8 @@ from batchpost.errors import InputRefused, JobError, LedgerError, NoInput, Usage
 from batchpost.files import private_folder
 from batchpost.journal import create_sitting, sitting_files
 from batchpost.keptplan import keep
-from batchpost.ledger import Ledger, RunRecord
+from batchpost.ledger import Ledger
+from batchpost.ledgerrows import RunRecord
 from batchpost.locks import Locks
 from batchpost.model import Outcome
 from batchpost.prepare import Prepared, fold_dead_runs, folding, new_run_id, open_readers, prepare

@@ -13,7 +13,8 @@ import pytest
 from batchpost.fold import fold_run
 from batchpost.history import History, Open, replay
 from batchpost.journal import FORMAT, Journal
-from batchpost.ledger import Ledger, RunRecord
+from batchpost.ledger import Ledger
+from batchpost.ledgerrows import RunRecord
 from batchpost.model import Outcome, Row, Settlement
 from batchpost.recordshapes import OF_ROWS, Claim, read_record, rows_of
 from tests.endings import Ended, ends_of

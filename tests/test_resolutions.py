@@ -10,7 +10,8 @@ from typing import get_args
 import pytest
 
 from batchpost.errors import LedgerError
-from batchpost.ledger import Delivered, Fold, LastUpdate, Ledger, RunRecord, Uncertain
+from batchpost.ledger import Ledger
+from batchpost.ledgerrows import Delivered, Fold, LastUpdate, RunRecord, Uncertain
 from batchpost.resolutions import Action, Decided, Doubt, Resolution, Resolutions
 from tests.ledgers import BODY, CONTENT, MENDED, OTHER, sale, updates_of
 

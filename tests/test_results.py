@@ -10,7 +10,7 @@ import pytest
 
 from batchpost.compare import Correction
 from batchpost.job import Source
-from batchpost.ledger import Delivered
+from batchpost.ledgerrows import Delivered
 from batchpost.outcomes import OUTCOME_COLUMNS
 from batchpost.results import (
     CsvTable,

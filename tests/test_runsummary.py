@@ -14,7 +14,8 @@ import pytest
 from batchpost.batch import Fingerprint
 from batchpost.finish import Written
 from batchpost.history import History, Open
-from batchpost.ledger import Fold, Ledger, RunRecord, Uncertain
+from batchpost.ledger import Ledger
+from batchpost.ledgerrows import Fold, RunRecord, Uncertain
 from batchpost.links import Links
 from batchpost.model import Outcome, Settlement, Stop
 from batchpost.places import Places

@@ -13,7 +13,8 @@ import polars as pl
 import pytest
 
 from batchpost.errors import UsageError
-from batchpost.ledger import Fold, Ledger, RunRecord, Uncertain
+from batchpost.ledger import Ledger
+from batchpost.ledgerrows import Fold, RunRecord, Uncertain
 from batchpost.lookback import Found
 from batchpost.outcomes import OUTCOME_COLUMNS
 from batchpost.places import Places

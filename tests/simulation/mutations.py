@@ -261,7 +261,7 @@ MUTATIONS = (
     ),
     Mutation(
         "take an old connection's end for that of the request begun since",
-        "lane",
+        "connection",
         "        self.closed = True\n        self._asked = False\n",
         "        self.closed = True\n",
         test="test_lane.py::test_an_end_of_an_old_connection_is_not_that_of_the_request_begun_since",
@@ -320,14 +320,14 @@ MUTATIONS = (
     ),
     Mutation(
         "call not sent what was dropped",
-        "lane",
-        'self.fail(MaybeSent("dropped",',
-        'self.fail(NotSent("dropped",',
+        "connection",
+        'self.fail(MaybeSent("dropped", "the connection ended before a reply"))',
+        "self.close()\n            self._owner.ended(connect_fault((), Stage.CONNECTING))",
         test="test_hostile_faults.py::test_a_reply_that_never_becomes_one_leaves_the_request_maybe_sent",
     ),
     Mutation(
         "take half a reply for a whole one",
-        "lane",
+        "connection",
         "elif clean and self._ends_with_connection() and self._was_closed():",
         "elif clean and self._status:",
         test="test_hostile_faults.py::test_a_reply_that_never_becomes_one_leaves_the_request_maybe_sent",

@@ -15,7 +15,8 @@ from typing import Any
 import polars as pl
 
 from batchpost.errors import CutShort, LedgerError, Locked, UsageError
-from batchpost.ledger import Ledger, RunRecord
+from batchpost.ledger import Ledger
+from batchpost.ledgerrows import RunRecord
 from batchpost.verify import differences
 from tests.simulation.cases import Case
 from tests.simulation.history import History, Sat
