@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 
 __all__ = ["Panel", "nice_top", "svg"]
 
-WIDTH, HEIGHT = 380, 260  # of a panel
-LEFT, RIGHT, TOP, BOTTOM = 66, 22, 40, 42
+WIDTH, HEIGHT = 400, 260  # of a panel
+LEFT, RIGHT, TOP, BOTTOM = 66, 44, 40, 42
 LINE, GRID, INK = "#1f6feb", "#d0d7de", "#24292f"
 STEPS = 4  # lines of the grid above zero
 
@@ -62,9 +62,10 @@ def _draw(group: ET.Element, panel: Panel) -> None:
         _text(group, LEFT - 8, up(value) + 4, f"{value:,.0f}", "end")
     corners = " ".join(f"{across(rows):.1f},{up(value):.1f}" for rows, value in panel.points)
     ET.SubElement(group, "polyline", {"points": corners, "fill": "none", "stroke": LINE, "stroke-width": "2"})
-    for rows, value in panel.points:
+    for number, (rows, value) in enumerate(panel.points):
         ET.SubElement(group, "circle", cx=f"{across(rows):.1f}", cy=f"{up(value):.1f}", r="3.5", fill=LINE)
-        _text(group, across(rows), up(value) - 9, f"{value:,.0f}", "middle")
+        beside = 8 if number == 0 else 0  # not over the axis
+        _text(group, across(rows) + beside, up(value) - 9, f"{value:,.0f}", "middle" if number else "start")
         _text(group, across(rows), HEIGHT - BOTTOM + 18, f"{rows:,.0f}", "middle")
     _text(group, WIDTH / 2, HEIGHT - 8, "rows", "middle")
 
