@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -78,15 +78,9 @@ def write_results(
     return written
 
 
-@contextmanager
-def _outcomes(plan: Plan, job: Job, ends: Ends) -> Iterator[Iterator[pl.DataFrame]]:
+def _outcomes(plan: Plan, job: Job, ends: Ends) -> closing[Generator[pl.DataFrame, None, None]]:
     """All outcomes, each batch put together while the one before it is written; over when this is left."""
-    frames = ahead(all_outcomes(plan, job.route, repeat_of(job), ends))
-    try:
-        yield frames
-    finally:
-        if isinstance(frames, Generator):
-            frames.close()
+    return closing(ahead(all_outcomes(plan, job.route, repeat_of(job), ends)))
 
 
 def _write_outcomes(
@@ -102,9 +96,9 @@ def _write_outcomes(
     kind = job.results.format if job.results.format != "auto" else _kind_of(plan)
     names = input_names(input_columns(readers))
     extra = [*names.values()]
-    batches = read_again(plan, readers) if readers else None
     mendable = False
     with ExitStack() as stack:
+        batches = stack.enter_context(closing(read_again(plan, readers))) if readers else None
         file = stack.enter_context(replaced(folder / f"outcomes.{kind}"))
         table: Table
         if kind == "parquet":
