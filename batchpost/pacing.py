@@ -23,7 +23,7 @@ LONGEST_OUTAGE = 30 * 60.0
 # there is counted by its clock: so starts are spaced for a second and a little more, which costs as much of the rate.
 # The window that never has more than it may is shorter, or whatever started late would put off all that comes after it.
 _SPACING, _MARGIN = 1.006, 1.003  # seconds
-_LEISURE = 0.015  # seconds
+_LEISURE = 0.01  # seconds
 _FORGOTTEN = 60.0  # seconds after which a pause is not the first of several
 
 
@@ -46,7 +46,7 @@ class RateWindow:
         self._starts: deque[tuple[float, int]] = deque()  # when, and how many at once
         self._count = 0
         self._interval = second * _SPACING / self._capacity
-        self._burst = self._interval * max(1, self._capacity // 33)  # what a timer that fires late may catch up on
+        self._burst = self._interval * max(1, self._capacity // 50)  # what a timer that fires late may catch up on
         self._next = 0.0
 
     def __repr__(self) -> str:
