@@ -22,7 +22,7 @@ LONGEST_OUTAGE = 30 * 60.0
 # What starts here exactly a second apart can reach the platform a little closer together, and a limit counted over
 # there is counted by its clock: so starts are spaced for a second and a little more, which costs as much of the rate.
 # The window that never has more than it may is shorter, or whatever started late would put off all that comes after it.
-_SPACING, _MARGIN = 1.006, 1.003  # seconds
+_SPACING, _MARGIN = 1.005, 1.002  # seconds
 _LEISURE = 0.01  # seconds
 _FORGOTTEN = 60.0  # seconds after which a pause is not the first of several
 
