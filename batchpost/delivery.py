@@ -1,10 +1,10 @@
 """One sitting of sending: takes claimed rows, posts them at the allowed pace, and records what became of each.
 
 It goes by rounds. A round takes the requests that have ended, settles their rows, starts as many new ones as may start
-now, and waits until something changes: what came back together costs one write to the journal, one look at the clock
-and one wait. Order: rows with the same lane key go out one after the other, each once the one before is settled; up to
-10,000 rows wait aside for that, then reading waits. A row in backoff holds no connection. Uses anyio only, so that
-tests run it in virtual time; the wire, the journal, the clock and the random source are given.
+now, and waits until something changes: what came back together costs one write to the journal and one wait. Order: rows
+with the same lane key go out one after the other, each once the one before is settled; up to 10,000 rows wait aside for
+that, then reading waits. A row in backoff holds no connection. Uses anyio only, so that tests run it in virtual time;
+the wire, the journal, the clock and the random source are given.
 """
 
 from __future__ import annotations
@@ -275,8 +275,7 @@ class Delivery:
         due = self._queue.due_in(now)
         if due > 0:
             return due
-        slot = self._pacing.delay(now) + self._pacing.window.slack
-        return max(0.0, min(slot, _GLANCE, self._limits.until - now))
+        return max(0.0, min(self._pacing.leisure(now), _GLANCE, self._limits.until - now))
 
     async def _wait(self, seconds: float) -> None:
         if seconds == inf:

@@ -133,12 +133,12 @@ class Journal:
         self._durable = self._size
 
     async def claim(self, rows: Sequence[Row]) -> None:
-        """Make it durable that these rows are about to be sent; returns when that is on disk. All have stakes of one
-        length."""
+        """Make it durable that these rows are about to be sent; returns when that is on disk. Raises ValueError for
+        hashes of several lengths: joined, they could not be told apart."""
         numbers = [row.number for row in rows]
-        keys = b"".join([row.key for row in rows]).hex()
-        bodies = b"".join([row.body_hash for row in rows]).hex()
-        stakes = b"".join([row.stake for row in rows]).hex()
+        keys = _joined([row.key for row in rows])
+        bodies = _joined([row.body_hash for row in rows])
+        stakes = _joined([row.stake for row in rows])
         amounts = _packed([row.amount for row in rows])
         self._append(["claim", self._so_far(), numbers, keys, bodies, stakes, amounts])
         self._claimed += len(rows)
@@ -239,6 +239,12 @@ class Journal:
 def _packed(values: Sequence[Any]) -> Any:
     """The values, or the only one that there is among them."""
     return values[0] if values.count(values[0]) == len(values) else values
+
+
+def _joined(hashes: Sequence[bytes]) -> str:
+    if len(set(map(len, hashes))) > 1:
+        raise ValueError("hashes of several lengths")
+    return b"".join(hashes).hex()
 
 
 def _milliseconds(seconds: float) -> float:

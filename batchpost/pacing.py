@@ -252,6 +252,12 @@ class Pacing:
             self._recover(now)
         return self.window.delay(now)
 
+    def leisure(self, now: float) -> float:
+        """Seconds until it is worth while to start requests: until a pause or a gap between probes is over, or else
+        until several slots can be made use of at once without a loss to the rate."""
+        delay = self.delay(now)
+        return delay + self.window.slack if delay == self.window.delay(now) else delay
+
     def allowed(self, now: float) -> int:
         """How many requests may start at this very moment: one where it is to probe whether the platform serves."""
         if self.delay(now) > 0.0:

@@ -18,6 +18,7 @@ _WHOLE = 0.9  # seconds that are as good as a whole one: at a rate just too high
 _CUT = 0.02  # what a refusal takes off what was served
 _REST = 0.3
 _MOST_OFF = 0.3  # the most that one refusal takes off a rate that held
+_AT_MOST = 8.0  # by how much one refusal divides a rate that did not hold: what was served then may be a mere beginning
 _FAST, _GENTLE = 2.0, 1.15  # growth a second, while it is not known what is allowed
 _SOON = 10.0  # seconds of going on after which a refusal is not one in a row
 _HOLD = 30.0  # seconds without a refusal after which more is tried
@@ -71,7 +72,7 @@ class Slowing:
         elif self._found and self._hasty == 1:
             self.rate *= 1 - _CUT
         else:
-            self.rate = served if 0 < served < self.rate else self.rate / 2
+            self.rate = max(served, self.rate / _AT_MOST) if 0 < served < self.rate else self.rate / 2
             self._found = False
             self._growth = _GENTLE if whole else _FAST
         self.rate = max(min(_LEAST, self.most), self.rate)

@@ -64,6 +64,14 @@ def test_everything_written_is_read_back(tmp_path: Path) -> None:
     assert (history.open, history.over, history.starts) == ({}, ("finished", 0), 3)
 
 
+def test_a_claim_with_hashes_of_several_lengths_is_not_written() -> None:
+    """They are joined: one with 16 bytes and one without any would be read as two of eight."""
+    log = FakeLog()
+    with pytest.raises(ValueError, match="several lengths"):
+        claim(journal(log), a_row(1, stake=b"s" * 16), a_row(2))
+    assert log.data == b""
+
+
 def test_a_claim_is_on_disk_before_it_returns() -> None:
     log = FakeLog()
     book = journal(log)

@@ -276,7 +276,7 @@ def test_a_fifth_of_the_last_fifty_opens_it(failures: int, opens: bool) -> None:
     for served in itertools.chain([True] * 40, [False, True, True, True] * failures):
         circuit.record(served, 1.0, began=0.0)
     assert (circuit.opened_at is not None) is opens
-    assert repr(circuit).startswith("<Circuit open" if opens else "<Circuit closed, 9 of ")
+    assert repr(circuit).startswith("<Circuit open" if opens else "<Circuit closed, 9 of 50")
 
 
 def test_old_failures_are_forgotten() -> None:
