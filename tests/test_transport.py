@@ -6,28 +6,25 @@ import gzip
 import re
 import ssl
 import tracemalloc
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from batchpost import __version__
 from batchpost.errors import UsageError
-from batchpost.lane import Lanes
 from batchpost.model import Reply, Target
-from batchpost.proxied import HttpxTransport
 from batchpost.replies import MAX_BODY, complete_reply, header_map
 from batchpost.transport import Heads, Origin, Transport, tls_context
 from tests.hostile import Hostile, answering
 from tests.wire import (
     BODY,
     OK,
-    PATIENCE,
     TARGET,
-    Posting,
     authority,
-    trusting,
+    transports,
 )
 
 Open = Callable[..., AbstractAsyncContextManager[list[Transport]]]
@@ -47,23 +44,7 @@ def anyio_backend(kind: str) -> tuple[str, dict[str, bool]]:
 def connect(kind: str) -> Open:
     """Opens transports of the kind under test: ``connect(url, count=1, timeout=PATIENCE)``."""
 
-    @asynccontextmanager
-    async def opened(url: str, *, count: int = 1, timeout: float = PATIENCE) -> AsyncIterator[list[Transport]]:
-        heads = Heads(Origin.parse(url))
-        async with AsyncExitStack() as stack:
-            made: list[Transport] = []
-            for _ in range(count):
-                if kind == "httpx":
-                    transport = HttpxTransport(heads, timeout=timeout, tls=trusting())
-                    stack.push_async_callback(transport.aclose)
-                    made.append(transport)
-                else:
-                    lanes = Lanes(heads, count=1, timeout=timeout, tls=trusting())
-                    stack.callback(lanes.close)
-                    made.append(Posting(lanes))
-            yield made
-
-    return opened
+    return partial(transports, httpx=kind == "httpx")
 
 
 # A whole reply.

@@ -39,6 +39,7 @@ __all__ = [
     "result_of",
     "serving",
     "silent",
+    "transports",
     "trusting",
 ]
 
@@ -96,6 +97,26 @@ async def opened(
         yield Posting(wire)
 
 
+@asynccontextmanager
+async def transports(
+    url: str, *, httpx: bool, proxy: str | None = None, count: int = 1, timeout: float = PATIENCE
+) -> AsyncIterator[list[Transport]]:
+    """Transports to a URL, with a connection each, closed at the end."""
+    heads = Heads(Origin.parse(url))
+    async with AsyncExitStack() as stack:
+        made: list[Transport] = []
+        for _ in range(count):
+            if httpx:
+                transport = HttpxTransport(heads, timeout=timeout, tls=trusting(), proxy=proxy)
+                stack.push_async_callback(transport.aclose)
+                made.append(transport)
+            else:
+                lanes = Lanes(heads, count=1, timeout=timeout, tls=trusting())
+                stack.callback(lanes.close)
+                made.append(Posting(lanes))
+        yield made
+
+
 @dataclass(frozen=True)
 class Way:
     """One way of sending: the lane or httpx, on one loop or the other, over TLS or not, through a proxy or not."""
@@ -130,18 +151,11 @@ class Way:
         async with AsyncExitStack() as stack:
             relay = tunnelling(server.port) if self.tls else forwarding(server.port)
             proxy = await stack.enter_async_context(Hostile(relay)) if self.proxy else None
-            heads = Heads(Origin.parse(self.url_of(server)))
-            made: list[Transport] = []
-            for _ in range(count):
-                if self.httpx:
-                    transport = HttpxTransport(heads, timeout=timeout, tls=trusting(), proxy=proxy and proxy.url)
-                    stack.push_async_callback(transport.aclose)
-                    made.append(transport)
-                else:
-                    lanes = Lanes(heads, count=1, timeout=timeout, tls=trusting())
-                    stack.callback(lanes.close)
-                    made.append(Posting(lanes))
-            yield made
+            through = proxy.url if proxy else None
+            url = self.url_of(server)
+            yield await stack.enter_async_context(
+                transports(url, httpx=self.httpx, proxy=through, count=count, timeout=timeout)
+            )
 
 
 WAYS = (
