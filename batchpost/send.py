@@ -24,9 +24,9 @@ from batchpost.transport import Origin
 __all__ = ["Sitting", "limits_of", "send", "stopped_by"]
 
 _DISK = "disk"
-# Rows claimed and not started, by concurrency. A claim waits for the disk, so many at once cost less; but a power
-# failure leaves all of them in doubt, which is no harm to updates: they go out again.
-_AHEAD, _FAR_AHEAD = 2, 16
+# Rows claimed and not started, by concurrency; for updates as many more as may go out in the 50 ms that a power failure
+# may take with it. A claim waits for the disk, so many at once cost less; and updates in doubt just go out again.
+_AHEAD, _FAR_AHEAD, _SECONDS = 2, 16, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,12 @@ def fires_again(job: Job) -> bool:
     return job.spec.is_event or job.api.redistributes
 
 
+def _ahead(job: Job) -> int:
+    concurrency, rate = job.delivery.concurrency, job.delivery.rate
+    least = _AHEAD * concurrency
+    return least if fires_again(job) else min(_FAR_AHEAD * concurrency, least + int(rate * _SECONDS))
+
+
 def limits_of(job: Job, sitting: Sitting) -> Limits:
     """The bounds of a sitting, from ``[delivery]`` and the command line."""
     most, share = math.inf, 1.0
@@ -58,7 +64,7 @@ def limits_of(job: Job, sitting: Sitting) -> Limits:
     else:
         most = job.delivery.max_failures
     return Limits(
-        ahead=(_AHEAD if fires_again(job) else _FAR_AHEAD) * job.delivery.concurrency,
+        ahead=_ahead(job),
         max_attempts=job.delivery.max_attempts,
         max_failures=most,
         failure_share=share,

@@ -95,17 +95,21 @@ def test_a_way_that_cannot_be_taken_leaves_no_open_journal(workspace: Workspace,
     assert server.received == []
 
 
+@pytest.mark.parametrize("rate", [10, 1_000, 1_000_000])
 @pytest.mark.parametrize(
-    ("text", "ahead"),
+    ("text", "repeats"),
     [
-        (job_text("global-event"), 2),
-        (job_text("global-event", api="server_dedupe = true"), 2),
-        (job_text("update-lead"), 16),
-        (job_text("update-lead", api="redistributes = true"), 2),
+        (job_text("global-event"), False),
+        (job_text("global-event", api="server_dedupe = true"), False),
+        (job_text("update-lead"), True),
+        (job_text("update-lead", api="redistributes = true"), False),
     ],
     ids=["events", "events refused twice", "updates", "updates that redistribute"],
 )
-def test_only_updates_that_may_be_repeated_are_claimed_far_ahead(tmp_path: Path, text: str, ahead: int) -> None:
-    """What is claimed and not started is in doubt after a power cut."""
-    job = load(tmp_path, text)
-    assert limits_of(job, Sitting({}, nobody)).ahead == ahead * job.delivery.concurrency
+def test_only_updates_that_may_be_repeated_are_claimed_further_ahead(
+    tmp_path: Path, text: str, repeats: bool, rate: int
+) -> None:
+    """What is claimed and not started is in doubt after a power cut: twice ``concurrency``, and 50 ms."""
+    job = load(tmp_path, text.replace("[api]", f"[delivery]\nrate = {rate}\nconcurrency = 32\n\n[api]"))
+    more = {10: 0, 1_000: 50, 1_000_000: 14 * 32}[rate] if repeats else 0
+    assert limits_of(job, Sitting({}, nobody)).ahead == 2 * 32 + more
