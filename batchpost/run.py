@@ -65,7 +65,7 @@ class Watcher(Protocol):
         """The plan stands; nothing was sent yet. May raise BatchpostError to end the run here."""
 
     def progress(self, tally: Tally, to_send: int) -> None:
-        """About once a second while sending."""
+        """About once a second while sending, and once when that is over."""
 
 
 def run_job(
@@ -216,6 +216,7 @@ def _sit(run: Run, options: Options, watcher: Watcher, quiet_until: float) -> di
     prepared.ledger.end_run(run.record.run_id, "running", None)
     try:
         run.stop, run.tally = send(prepared, file, str(run.folder), sitting)
+        watcher.progress(run.tally, to_send)
     except JournalError as error:
         run.stop = stopped_by(error)
     return _finish(run)

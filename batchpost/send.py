@@ -130,6 +130,7 @@ async def _run(delivery: Delivery, edge: Edge, watch: Callable[[Tally], Awaitabl
     stop: Stop | None = None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(edge.heed_signals, delivery.stop)
+        await _look(delivery, watch)  # where this finds no room on the disk, nothing is sent
         tasks.start_soon(_report, delivery, watch)
         try:
             stop = await delivery.run()
@@ -153,9 +154,12 @@ def _or_held(stop: Stop | None, tally: Tally) -> Stop | None:
 
 async def _report(delivery: Delivery, watch: Callable[[Tally], Awaitable[None]]) -> None:
     while True:
-        try:
-            await watch(delivery.tally)
-        except OSError as error:  # the disk that takes no summary will take no results either
-            delivery.stop(Stop(_DISK, f"{error.filename} cannot be written: {error.strerror}", 4))
-            return
         await anyio.sleep(1)
+        await _look(delivery, watch)
+
+
+async def _look(delivery: Delivery, watch: Callable[[Tally], Awaitable[None]]) -> None:
+    try:
+        await watch(delivery.tally)
+    except OSError as error:  # the disk that takes no summary will take no results either
+        delivery.stop(Stop(_DISK, f"{error.filename} cannot be written: {error.strerror}", 4))

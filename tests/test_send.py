@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import anyio
 import orjson
 import pytest
 
@@ -54,12 +55,18 @@ async def nobody(tally: object) -> None:
     """Nobody looks on."""
 
 
-def sent(workspace: Workspace, disk: Disk) -> Stop | None:
+async def without_room(tally: object) -> None:
+    """The summary does not fit on its disk."""
+    await anyio.sleep(0.01)
+    raise OSError(28, "No space left on device", "summary.json")
+
+
+def sent(workspace: Workspace, disk: Disk, watch: Callable[[object], Awaitable[None]] = nobody) -> Stop | None:
     """How a sitting ends whose journal is on that disk."""
     ends: list[Stop | None] = []
 
     def on_plan(prepared: Prepared) -> None:
-        ends.append(send(prepared, disk, "the disk", Sitting({}, nobody))[0])
+        ends.append(send(prepared, disk, "the disk", Sitting({}, watch))[0])
         raise Enough
 
     with pytest.raises(Enough):
@@ -92,6 +99,18 @@ def test_a_way_that_cannot_be_taken_leaves_no_open_journal(workspace: Workspace,
     with pytest.raises(UsageError, match="proxy: must be http"):
         sent(workspace, disk)
     assert disk.done == ["sitting", "sync", "close"]
+    assert server.received == []
+
+
+def test_where_the_summary_finds_no_room_nothing_is_sent(workspace: Workspace, server: Sandbox) -> None:
+    disk = Disk()
+    stop = sent(workspace, disk, without_room)
+    assert stop is not None
+    assert (stop.cause, stop.exit_code, stop.message) == (
+        *("disk", 4),
+        "summary.json cannot be written: No space left on device",
+    )
+    assert "start" not in disk.done
     assert server.received == []
 
 
