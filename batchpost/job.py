@@ -22,9 +22,11 @@ __all__ = [
     "Api",
     "ByColumn",
     "Delivery",
+    "Expect",
     "FieldSource",
     "Job",
     "Ledger",
+    "Notify",
     "Results",
     "Rows",
     "Scalar",
@@ -50,6 +52,9 @@ ROUTE_KEYS: dict[tuple[str, str], tuple[str, ...]] = {
     ("rows", "key"): _EVENTS,
     ("rows", "skip_unchanged"): _UPDATES,
     ("rows", "foreign_duplicates"): _EVENTS,
+    ("expect", "revenue"): _EVENTS,
+    ("expect", "amount"): _EVENTS,
+    ("expect", "conversion"): _EVENTS,
 }
 
 
@@ -220,8 +225,25 @@ class Delivery(Frozen):
     """Attempts a row, the first included."""
     max_failures: int | str = "5%"
     """Rows that may fail before the run stops: a count, or a share such as 5% (from 200 settled rows on)."""
+    stop_when: dict[str, int | str] = {}
+    """Reasons, each with the rows that may end so before the run stops: a count, or a share (from 200 settled rows on)."""
     drain: Annotated[float, Field(ge=0, le=600)] = 8
     """Seconds that requests in flight get when the run is told to stop."""
+
+
+class Expect(Frozen):
+    """``[expect]``: what an input and the end of its run must be like; see :mod:`batchpost.expectation`."""
+
+    rows: int | str | None = None
+    """Rows meant to go out, which are all but the skipped ones: a number, or a range such as 1000..6000 or 1000.. ."""
+    revenue: int | str | None = None
+    """The revenue of those rows together: an amount, or a range such as 50000..400000."""
+    amount: int | str | None = None
+    """The same of amount."""
+    reasons: dict[str, int | str] = {}
+    """Reasons that are tolerated, each up to a count or a share of the rows meant to go out."""
+    conversion: bool | None = None
+    """Whether every event must count as a conversion; without it those must that were sent with money."""
 
 
 class Results(Frozen):
@@ -244,6 +266,15 @@ class Ledger(Frozen):
     """Refuse to run without a ledger from before: for machines that lose their disk."""
 
 
+class Notify(Frozen):
+    """``[notify]``: who is told how a run ended. No personal data goes out."""
+
+    webhook: str | None = None
+    """A reference to the address (https) that a JSON message is posted to: env:NAME, file:PATH or credential:NAME."""
+    on: Literal["always"] | list[Literal["failure", "recovery"]] = ["failure", "recovery"]
+    """When: a run that does not end in 0, the first one after it that does, or always."""
+
+
 class Job(Frozen):
     """A whole job, ready to be planned. ``path`` and ``workspace`` are absolute; paths in the job are read against
     the workspace."""
@@ -258,8 +289,10 @@ class Job(Frozen):
     """API field = where its value comes from."""
     rows: Rows = Rows()
     delivery: Delivery = Delivery()
+    expect: Expect = Expect()
     results: Results = Results()
     ledger: Ledger = Ledger()
+    notify: Notify = Notify()
     path: Path
     workspace: Path
 

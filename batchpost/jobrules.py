@@ -23,8 +23,6 @@ __all__ = ["POSTGRESQL", "general_findings", "postponed", "route_findings"]
 _LATER = "is not supported by this version"
 POSTGRESQL = f"postgresql {_LATER}"
 _POSTPONED = {
-    ("expect",): "remove it; the plan shows rows and money before anything is sent",
-    ("notify",): "remove it; cron mails what a run prints, and the exit code says how it ended",
     ("source", "date"): "name the file with --source",
     ("source", "timezone"): "name the file with --source",
     ("source", "wait"): "remove it; without an input a run ends with 66 and can be started again",

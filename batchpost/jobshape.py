@@ -13,7 +13,20 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from batchpost.job import Api, ByColumn, Delivery, FieldSource, Job, Ledger, Results, Rows, Source, Value
+from batchpost.job import (
+    Api,
+    ByColumn,
+    Delivery,
+    Expect,
+    FieldSource,
+    Job,
+    Ledger,
+    Notify,
+    Results,
+    Rows,
+    Source,
+    Value,
+)
 from batchpost.jobtext import Finding, did_you_mean, likeliest
 from batchpost.toml_lines import Place
 
@@ -24,8 +37,10 @@ _TABLES: dict[str, type[BaseModel]] = {
     "source": Source,
     "rows": Rows,
     "delivery": Delivery,
+    "expect": Expect,
     "results": Results,
     "ledger": Ledger,
+    "notify": Notify,
 }
 _NOUNS = {
     "string_type": "text in quotes",

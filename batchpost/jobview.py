@@ -15,7 +15,7 @@ from batchpost.routes import ROUTES
 
 __all__ = ["config_fingerprint", "fingerprint", "job_schema", "show_job", "toml_key", "toml_value"]
 
-_TABLES = ("api", "source", "fields", "rows", "delivery", "results", "ledger")
+_TABLES = ("api", "source", "fields", "rows", "delivery", "expect", "results", "ledger", "notify")
 _SECRETS = ("org_id", "token", "tokens")  # references may change between the sittings of a run
 _WIRING = ("proxy", "ca_file")  # how the platform is reached, not what it is told
 
@@ -47,8 +47,10 @@ def job_schema() -> dict[str, Any]:
 
 def fingerprint(job: Job) -> str:
     """SHA-256 (hex) of all that must stay as it is while a run is continued: not ``[delivery]``, ``[results]``,
-    secrets and their references, nor where the job file is."""
-    values = job.model_dump(mode="json", exclude={"path", "workspace", "delivery", "results"})
+    ``[notify]``, secrets and their references, nor where the job file is."""
+    values = job.model_dump(mode="json", exclude={"path", "workspace", "delivery", "expect", "results", "notify"})
+    if expected := job.expect.model_dump(mode="json", exclude_defaults=True):
+        values["expect"] = expected  # without one, runs that were begun before there was any go on
     given = job.source.path  # an address is signed anew each time
     path = shown(given) if isinstance(given, str) else [shown(one) for one in given]
     return _digest({**values, "source": {**values["source"], "path": path}, "api": _identity(job, without=_SECRETS)})
