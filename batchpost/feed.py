@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from itertools import compress, groupby, islice
+from itertools import compress, groupby, islice, repeat
 
 import polars as pl
 
@@ -15,15 +15,16 @@ from batchpost.ahead import ahead
 from batchpost.batch import Batch, Place
 from batchpost.errors import InputChanged, InputRefused
 from batchpost.fates import SEND
+from batchpost.firstpass import Piece, Plan, repeat_of
 from batchpost.job import Job
 from batchpost.mapping import Mapper
 from batchpost.model import Repeat, Row, Target
-from batchpost.plan import Piece, Plan, repeat_of
 from batchpost.source import Reader
 from batchpost.spool import read_spool
 
 __all__ = ["read_again", "rows_to_send"]
 
+_AGAIN = "Run again when it is whole: what was delivered is not sent again"
 _OF_REQUEST = ("transaction_id", "event_id", "campaign_id", "body", "repeat", "pid")
 _COLUMNS = (*_OF_REQUEST, "row", "key", "body_hash", "stake", "amount")
 _AT_ONCE = 1_024  # rows made into objects at a time
@@ -92,7 +93,8 @@ def _batches(reader: Reader, places: Sequence[Place] | None) -> Generator[Batch,
 
 def _changed(reader: Reader, row: int | None) -> InputChanged:
     where = f" from row {row:,} on" if row else ""
-    return InputChanged(f"{reader.file.name} was changed while it was being sent{where}; nothing of that part was sent")
+    what = f"{reader.file.name} was changed while it was being sent{where}; nothing of that part was sent"
+    return InputChanged(f"{what}. {_AGAIN}")
 
 
 def rows_to_send(
@@ -106,10 +108,11 @@ def rows_to_send(
     ``target`` gives the target of a campaign id (None: the organisation's). Raises InputChanged.
     """
     by_event = job.spec.is_event and bool(job.rows.key)  # several operations may share a lead and an event
+    all_convert = job.expect.conversion is True
     with closing(ahead(_mapped(plan, readers, job))) as frames:
         for frame in frames:
             for part in frame.iter_slices(_AT_ONCE):
-                yield from _rows(part, plan.in_doubt, target, by_event=by_event)
+                yield from _rows(part, plan.in_doubt, target, by_event=by_event, all_convert=all_convert)
 
 
 def _mapped(plan: Plan, readers: Sequence[Reader], job: Job) -> Generator[pl.DataFrame, None, None]:
@@ -128,7 +131,12 @@ def _mapped(plan: Plan, readers: Sequence[Reader], job: Job) -> Generator[pl.Dat
 
 
 def _rows(
-    part: pl.DataFrame, in_doubt: set[int], target: Callable[[str | None], Target], *, by_event: bool
+    part: pl.DataFrame,
+    in_doubt: set[int],
+    target: Callable[[str | None], Target],
+    *,
+    by_event: bool,
+    all_convert: bool,
 ) -> Iterator[Row]:
     """The rows of a frame; made column by column, as this is done for each row that is sent."""
     leads, events, campaigns, bodies, repeats, pids, numbers, keys, hashes, stakes, amounts = (
@@ -148,5 +156,5 @@ def _rows(
         amounts,
         pids,
         map(in_doubt.__contains__, numbers),
-        map(bool, amounts),
+        repeat(True, part.height) if all_convert else map(bool, amounts),
     )

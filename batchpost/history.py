@@ -7,6 +7,7 @@ trace is told in ``docs/guarantees.md``.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +36,8 @@ class DamagedJournal(LedgerError):
         self.path, self.what = path, what
         super().__init__(
             f"{path}: {what}; what it recorded there is lost. `batchpost abandon {path.parent.name}` gives the run up: "
-            "it books what can be read, and whatever else may have been sent is in doubt from then on"
+            "it books what can be read, and whatever else may have been sent is in doubt from then on",
+            then=f"batchpost abandon {path.parent.name}, then {{run}}",
         )
 
 
@@ -67,7 +69,8 @@ class History:
     """What is left when a journal was read to its end.
 
     ``header`` is the first sitting's, ``open`` the rows claimed and not settled by number, ``over`` the cause and exit
-    code of the last sitting if it ended in order, ``starts`` the requests of all sittings.
+    code of the last sitting if it ended in order, ``starts`` the requests of all sittings, ``seconds`` those that
+    started in each second of Unix time.
     """
 
     header: dict[str, Any] = field(default_factory=dict)
@@ -76,6 +79,7 @@ class History:
     over: tuple[str, int] | None = None
     starts: int = 0
     sitting: int = 1
+    seconds: Counter[int] = field(default_factory=Counter, compare=False)
     # Nearly all rows are claimed, started and settled once, in one sitting. Those are kept out of ``open`` until it is
     # over, in two maps that take many of them at a time.
     _claims: dict[int, tuple[bytes, bytes, bytes, str]] = field(default_factory=dict, init=False, repr=False)
@@ -141,6 +145,7 @@ class History:
 
     def _start(self, at: float, rows: Sequence[int]) -> None:
         self.starts += len(rows)
+        self.seconds[int(at)] += len(rows)
         if self._plain(rows) and self._started.keys().isdisjoint(rows):
             self._started.update(dict.fromkeys(rows, at))
             return

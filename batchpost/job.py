@@ -1,7 +1,7 @@
 """A job as one frozen object: what a job file may say, with its defaults and the rules of single values.
 
 Reading a job file into it, with every mistake at once, is :mod:`batchpost.jobfile`. The text under each key is its
-description in the JSON Schema; ``docs/job-files.md`` has every key with an example.
+description in the JSON Schema, from which ``docs/reference/job-file.md`` is made.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ class Delivery(Frozen):
     max_failures: int | str = "5%"
     """Rows that may fail before the run stops: a count, or a share such as 5% (from 200 settled rows on)."""
     stop_when: dict[str, int | str] = {}
-    """Reasons, each with the rows that may end so before the run stops: a count, or a share (from 200 settled rows on)."""
+    """Reasons, each with the rows that may end so before the run stops: a count, or a share (from 200 rows on)."""
     drain: Annotated[float, Field(ge=0, le=600)] = 8
     """Seconds that requests in flight get when the run is told to stop."""
 

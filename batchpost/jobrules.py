@@ -9,10 +9,12 @@ from typing import Any
 from urllib.parse import SplitResult
 
 from batchpost.address import address_fault, is_address, shown, split_url
+from batchpost.expectrules import expect_findings
 from batchpost.fieldrules import field_findings, near_field
 from batchpost.job import ROUTE_KEYS, ByColumn, Job, Value
 from batchpost.jobtext import Finding, did_you_mean
 from batchpost.kinds import unreadable_ending
+from batchpost.notifyrules import notify_findings
 from batchpost.routes import Credential
 from batchpost.secrets import is_reference
 from batchpost.toml_lines import Place
@@ -30,7 +32,6 @@ _POSTPONED = {
     ("delivery", "window"): "start the run when it may send",
     ("delivery", "timezone"): "start the run when it may send",
 }
-_SHARE = re.compile(r"(\d+(?:\.\d+)?) ?%")
 _REFERENCES = "env:NAME, file:PATH or credential:NAME"
 
 
@@ -52,7 +53,8 @@ def general_findings(job: Job) -> Iterator[Finding]:
     yield from _source(job)
     yield from field_findings(job)
     yield from where_findings(job)
-    yield from _delivery(job)
+    yield from expect_findings(job)
+    yield from notify_findings(job)
     yield from _ledger(job)
     if not job.results.directory.strip():
         yield Finding(("results", "directory"), "is empty", 'write a folder like "results"')
@@ -150,18 +152,6 @@ def _is_encoding(name: str) -> bool:
         return bool(codecs.lookup(name)._is_text_encoding)  # bytes to bytes codecs such as base64 are none
     except (LookupError, ValueError):
         return False
-
-
-def _delivery(job: Job) -> Iterator[Finding]:
-    limit = job.delivery.max_failures
-    if isinstance(limit, int):
-        fits = limit >= 0
-    else:
-        share = _SHARE.fullmatch(limit.strip())
-        fits = share is not None and float(share[1]) <= 100
-    if not fits:
-        place = ("delivery", "max_failures")
-        yield Finding(place, "must be a count of rows or a share", 'write a whole number, or one like "5%"')
 
 
 def _ledger(job: Job) -> Iterator[Finding]:

@@ -65,6 +65,15 @@ _NOUNS = {
     "and begin with a letter or digit",
 }
 _QUOTED = {"bool_type", "int_type", "float_type"}  # what people put in quotes by mistake
+_SHARES = (("delivery", "max_failures"), ("delivery", "stop_when"))
+# What to write where something is missing.
+_ADDED: dict[Place, str] = {
+    ("name",): 'write name = "…", as results and ledger should call the job',
+    ("route",): 'write route = "update-lead", "global-event" or "campaign-event"',
+    ("source",): 'write [source] and below it path = "…"',
+    ("source", "path"): 'write path = "…": a file, a folder or a pattern',
+    ("fields",): 'write [fields] and below it transaction_id = { column = "…" }',
+}
 # Stand-ins for what a job cannot be built without, so that all the rest of a broken file is still checked.
 _STAND_INS: dict[str, Any] = {"name": "job", "route": "global-event", "source": {}, "fields": {}}
 
@@ -147,7 +156,7 @@ def _findings(tree: dict[str, Any], errors: list[tuple[Place, Error]]) -> list[F
     meant = {_meant(place) for place in unknown}
     return [
         *(_unknown(place) for place in unknown),
-        *(Finding(place, "is missing") for place in missing if place not in meant),
+        *(Finding(place, "is missing", _ADDED.get(place, "")) for place in missing if place not in meant),
         *(_wrong(tree, place, by_place[place]) for place in wrong),
     ]
 
@@ -171,7 +180,7 @@ def _unknown(place: Place) -> Finding:
             message = "is not a key of a field"
         case _:
             message = f"is not a key of [{'.'.join(str(part) for part in parent)}]"
-    return Finding(place, message, did_you_mean(str(key), keys_of(parent)) or _belongs(str(key)))
+    return Finding(place, message, _belongs(str(key)) or did_you_mean(str(key), keys_of(parent)))
 
 
 def _belongs(key: str) -> str:
@@ -207,6 +216,10 @@ def _mend(place: Place, value: Any, errors: list[Error]) -> str:
         return did_you_mean(value, choices)
     if isinstance(value, str) and kinds & _QUOTED:
         return "write it without quotes"
+    if place[:2] in _SHARES:
+        return 'write a whole number, or a share like "5%"'
+    if place[0] == "fields" and place[-1] == "otherwise":
+        return 'write "skip", "reject" or { value = "…" }'
     if place[0] == "fields" and len(place) == 2:
         return 'write { column = "…" }'
     if "string_type" in kinds and isinstance(value, int | float | date | datetime | time):

@@ -73,6 +73,8 @@ def _digest(values: dict[str, Any]) -> str:
 
 
 def _settings(job: Job, table: str) -> Iterator[tuple[str, Any]]:
+    if table == "notify" and job.notify.webhook is None:
+        return  # to say when to tell, but not whom, is a mistake
     for key, value in getattr(job, table).model_dump().items():
         if value is not None and job.route in ROUTE_KEYS.get((table, key), (job.route,)):
             yield key, _plain(value)

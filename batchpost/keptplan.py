@@ -19,18 +19,18 @@ from zlib import crc32
 import polars as pl
 import pyarrow as pa
 
-from batchpost import __version__
 from batchpost.batch import Fingerprint, Place
 from batchpost.files import replaced
+from batchpost.firstpass import Piece, Plan, Total, checksum
 from batchpost.identity import Identity
 from batchpost.job import Job
 from batchpost.jobview import fingerprint
-from batchpost.plan import Piece, Plan, checksum
 from batchpost.source import Reader
+from batchpost.version import __version__
 
 __all__ = ["keep", "kept", "mark_of", "sha256_of"]
 
-FORMAT = 1
+FORMAT = 3
 
 
 def mark_of(job: Job, identity: Identity) -> str:
@@ -58,6 +58,7 @@ def keep(plan: Plan, folder: Path, mark: str) -> None:
         "files": [[file.path, file.sha256, file.bytes, file.rows] for file in plan.files],
         "batches": [[piece.file, piece.rows, piece.digest.hex(), piece.place] for piece in plan.batches],
         "campaigns": sorted(plan.campaigns),
+        "totals": plan.totals,
         "crc32": {"read.bin": crc32(content), "plan.arrow": plan.spool_sum},
     }
     signed = json.dumps({"facts": facts, "crc32": _sum_of(facts)}).encode()
@@ -111,6 +112,7 @@ def _plan(folder: Path, facts: dict[str, Any], files: list[Fingerprint]) -> Plan
             for file, count, digest, place in facts["batches"]
         ],
         campaigns=set(facts["campaigns"]),
+        totals=[Total(*total) for total in facts["totals"]],
         repeated=bytearray(content[rows:]),
         spool_sum=facts["crc32"]["plan.arrow"],
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
 import polars as pl
@@ -15,7 +15,7 @@ from batchpost.payload import JsonValue, json_objects, json_string, quoted
 from batchpost.routes import Credential
 from batchpost.rowkinds import blank_and_totals, nameless
 
-__all__ = ["Mapper", "check_where"]
+__all__ = ["Mapper", "check_where", "stake_text"]
 
 _NULL = pl.lit(None, pl.String)
 _SEPARATOR = "\x1f"  # between texts that are joined into one
@@ -75,9 +75,10 @@ class Mapper:
 
         ``last``: the frame ends its file, so that its last row may be a total. ``ragged``: offsets of rows with
         another number of cells than the header. Columns: ``campaign_id, transaction_id, event_id, pid, amount,
-        stake, key_extra, body, outcome, reason, detail`` (String) and ``money_<field>`` (Decimal(38, 9)) for each of
-        the job's money fields. ``outcome`` is null, and ``body`` is not, where the row is to be sent. Raises
-        UsageError where ``[rows] where`` fails on a row.
+        stake, key_extra, body, outcome, reason, detail`` (String), ``money_<field>`` (Decimal(38, 9)) for each of
+        the job's money fields and, where the job maps it, ``conversion_date`` as it goes out, with its zone.
+        ``outcome`` is null, and ``body`` is not, where the row is to be sent. Raises UsageError where
+        ``[rows] where`` fails on a row.
         """
         work = self._convert(frame)
         verdicts = [
@@ -89,6 +90,12 @@ class Mapper:
         first = pl.concat(verdicts).unique("row", keep="first", maintain_order=True)
         decided = [_spread(first, name, work.height) for name in ("outcome", "reason", "detail")]
         return work.with_columns(*decided, json_objects(work, self._body)).select(self._output)
+
+    def money_of(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """What rows say of the job's money fields, as Decimal(38, 9), null where that cannot be read; no check of the
+        field counts. The columns are named by the fields."""
+        work = self._convert(frame)
+        return work.select(self._fields[name].wanted.part("exact").alias(name) for name in self._job.money_fields)
 
     def _columns_read(self) -> list[str]:
         sources = [field.source.column for field in self._bound]
@@ -158,6 +165,7 @@ class Mapper:
             **{name: self._value(name) for name in ("transaction_id", "event_id", "pid")},
             "amount": readable,
             **amounts,
+            **({"conversion_date": self._date_and_zone()} if "conversion_date" in self._fields else {}),
             "stake": pl.when(sent).then(self._stake()) if self._job.spec.stakes else _NULL,
             "key_extra": pl.concat_str(key, separator=_SEPARATOR) if key else pl.lit(""),
             "body": pl.when(sent).then(pl.col("body")),
@@ -195,17 +203,24 @@ class Mapper:
         has_time = date.value.str.len_bytes() > len("YYYY-MM-DD")
         return pl.when(has_time).then(pl.lit(date.source.send_as, pl.String))
 
+    def _date_and_zone(self) -> pl.Expr:
+        zone = pl.concat_str(pl.lit(" "), self._zone())
+        return pl.concat_str(self._value("conversion_date"), zone.fill_null(""))
+
     def _stake(self) -> pl.Expr:
-        """What makes a second event of one operation a conflict: its money, however written, and its date."""
-        money = self._job.money_fields
-        parts = [
-            _canonical(self._value(name)) if name in money else self._value(name) for name in self._job.spec.stakes
-        ]
-        return pl.concat_str([part.fill_null("") for part in (*parts, self._zone())], separator=_SEPARATOR)
+        return stake_text({name: self._value(name) for name in self._job.spec.stakes}, self._zone(), self._job)
+
+
+def stake_text(values: Mapping[str, pl.Expr], zone: pl.Expr, job: Job) -> pl.Expr:
+    """What makes a second event of one operation a conflict: its money, however written, and its date with the code of
+    its zone. ``values`` are those of the fields that the job's route names as stakes."""
+    money = job.money_fields
+    parts = [_canonical(values[name]) if name in money else values[name] for name in job.spec.stakes]
+    return pl.concat_str([part.fill_null("") for part in (*parts, zone)], separator=_SEPARATOR)
 
 
 def _canonical(number: pl.Expr) -> pl.Expr:
-    """A JSON number without trailing zeros: 85.00 and 85 are the same money."""
+    """A decimal's text without trailing zeros: 85.00 and 85 are the same money."""
     short = number.str.strip_chars_end("0").str.strip_chars_end(".")
     return pl.when(number.str.contains(".", literal=True)).then(short).otherwise(number).replace("-0", "0")
 

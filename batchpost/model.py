@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -26,12 +26,14 @@ class Outcome(StrEnum):
 class Target:
     """Where a request goes and with what credential; one for each campaign.
 
-    ``path`` is percent-encoded and begins with ``/``. ``token`` is the bearer token of an update, empty for events.
+    ``path`` is percent-encoded and begins with ``/``. ``token`` is the bearer token of an update, empty for events;
+    ``token_from`` is how the job refers to it, for people.
     """
 
     path: str
     campaign_id: str = ""
     token: str = ""
+    token_from: str = field(default="", compare=False)
 
     def __repr__(self) -> str:
         return f"Target(campaign_id={self.campaign_id!r})"
@@ -80,7 +82,8 @@ class Row(NamedTuple):
     ``number`` counts the rows of the whole input from 0. ``key`` and ``body_hash`` are 16-byte keyed hashes of the
     operation and of the body as sent; ``stake`` one of the money and the conversion date (empty for updates). Rows
     with the same ``lane_key`` go out in order, each after the one before is settled. ``in_doubt``: an earlier attempt
-    of ours with this very body may have arrived. ``money_sent``: the body carries an amount that should convert.
+    of ours with this very body may have arrived. ``money_sent``: the event must count as a conversion, as the body
+    carries an amount or the job says so.
     """
 
     number: int

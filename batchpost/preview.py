@@ -11,28 +11,26 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
-import polars as pl
-
-from batchpost.ahead import ahead
+from batchpost.expectation import assess
 from batchpost.feed import rows_to_send
 from batchpost.fold import fold_run
 from batchpost.holding import Holding
 from batchpost.job import Job
 from batchpost.journal import sitting_files
+from batchpost.lastruns import PastRun, last_runs
 from batchpost.ledger import Ledger
 from batchpost.ledgerrows import RunRecord
 from batchpost.locks import holder, is_held
 from batchpost.masking import Sample, masked_sample
-from batchpost.model import Outcome
 from batchpost.places import Places, open_ledger, places, summaries
+from batchpost.planbooks import books_of, unmet_of
 from batchpost.prepare import Prepared, prepare
-from batchpost.spool import read_spool
-from batchpost.summary import Books
+from batchpost.pulse import Doing, unseen
+from batchpost.summary import TO_SEND, Books
 from batchpost.targets import Targets
 
-__all__ = ["TO_SEND", "Preview", "books_of", "preview", "samples_of"]
+__all__ = ["TO_SEND", "Preview", "preview", "samples_of"]
 
-TO_SEND = "to_send"  # beside the outcomes: rows that go out
 _SAMPLES = 3
 
 
@@ -40,7 +38,9 @@ _SAMPLES = 3
 class Preview:
     """What ``plan`` found. ``books`` count rows that go out under ``to_send``; ``counts`` rows by outcome and reason;
     ``under_way`` the process that runs this job right now; ``totals`` the file, the row and the line (None for Parquet)
-    of the first rows that were taken for totals."""
+    of the first rows that were taken for totals; ``unmet`` what of ``[expect]`` the input does not meet, a sentence
+    each; ``tolerated`` rows by reason that it lets pass; ``before`` the job's last runs over other inputs, newest
+    first."""
 
     prepared: Prepared
     books: Books
@@ -48,10 +48,13 @@ class Preview:
     samples: list[Sample]
     under_way: dict[str, Any] | None
     totals: list[tuple[str, int, int | None]]
+    unmet: list[str]
+    tolerated: Mapping[str, int]
+    before: list[PastRun]
 
 
 @contextmanager
-def preview(job: Job, environ: Mapping[str, str]) -> Iterator[Preview]:
+def preview(job: Job, environ: Mapping[str, str], *, doing: Doing = unseen) -> Iterator[Preview]:
     """Prepare the job as ``run`` would, with everything that has to be written in a temporary folder.
 
     Raises BatchpostError as ``run`` would before its first request.
@@ -64,15 +67,20 @@ def preview(job: Job, environ: Mapping[str, str]) -> Iterator[Preview]:
             spool=holding.folder() / "plan.arrow",
             lock_campaigns=lambda _: None,
             reuse=False,  # the run that it belongs to may go on, and end, meanwhile
+            doing=doing,
         )
-        name = f"job {job.name}"
+        doing("adding up the books")
+        name, plan = f"job {job.name}", prepared.plan
         yield Preview(
             prepared,
             books_of(prepared),
-            {key if key != ("", "") else (TO_SEND, ""): count for key, count in prepared.plan.fates.counts().items()},
+            {key if key != ("", "") else (TO_SEND, ""): count for key, count in plan.fates.counts().items()},
             samples_of(prepared, _SAMPLES),
             (holder(at.locks, name) or {}) if is_held(at.locks, name) else None,
-            list(islice(_totals(prepared), _SAMPLES)),
+            [(plan.files[total.file].path, total.row, total.line) for total in plan.totals[:_SAMPLES]],
+            unmet_of(prepared),
+            assess(job.expect, plan.fates.counts(), {}, mends=bool(plan.links)).tolerated,
+            [] if plan.links else last_runs(at, [file.sha256 for file in plan.files]),  # a mend is no usual night
         )
 
 
@@ -80,29 +88,6 @@ def samples_of(prepared: Prepared, most: int) -> list[Sample]:
     """The first requests that go out, masked. Raises InputChanged."""
     with closing(rows_to_send(prepared.plan, prepared.readers, prepared.job, target=prepared.targets)) as rows:
         return [masked_sample(row, prepared.job.spec) for row in islice(rows, most)]
-
-
-def _totals(prepared: Prepared) -> Iterator[tuple[str, int, int | None]]:
-    code = prepared.plan.fates.code(Outcome.SKIPPED, "totals_row")
-    for record in prepared.plan.records(code, ("file", "file_row", "line")):
-        for file, row, line in record.iter_rows():
-            yield prepared.readers[file].file.name, row, line
-
-
-def books_of(prepared: Prepared) -> Books:
-    """Rows, reasons and money by outcome as the plan stands."""
-    fates, first = prepared.plan.fates, 0
-    money = [f"money_{name}" for name in prepared.job.money_fields]
-    parts = []
-    for record in ahead(read_spool(prepared.plan.spool, ("row", *money))):
-        codes = pl.Series("code", fates.codes[first : first + record.height], dtype=pl.UInt8)
-        parts.append(record.with_columns(codes).group_by("code").agg(pl.len().alias("rows"), pl.col(money).sum()))
-        first += record.height
-    books = Books()
-    for code, rows, *sums in pl.concat(parts).group_by("code").agg(pl.all().sum()).iter_rows() if parts else ():
-        outcome, reason = fates.table[code]
-        books.count(outcome or TO_SEND, reason, rows, dict(zip(prepared.job.money_fields, sums, strict=True)))
-    return books
 
 
 def _ledger(job: Job, at: Places, folder: Path) -> Ledger:

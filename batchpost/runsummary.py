@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import json
+import shlex
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from batchpost.batch import Fingerprint
+from batchpost.expectation import Assessment
 from batchpost.files import replaced
 from batchpost.finish import Written
 from batchpost.history import History
 from batchpost.ledgerrows import RunRecord
 from batchpost.locks import operation_locks
 from batchpost.model import Outcome, Stop
+from batchpost.planbooks import source_part
 from batchpost.prepare import Prepared
 from batchpost.resolutions import Resolutions
-from batchpost.summary import Books, next_command, percentiles, plain
+from batchpost.summary import TROUBLE, Books, exit_code, next_command, percentiles
 from batchpost.tally import Tally
+from batchpost.timeline import Timeline
 
-__all__ = ["Run", "finished_summary", "running_summary", "source_part", "state_of", "write_summary"]
+__all__ = ["Run", "finished_summary", "running_summary", "state_of", "write_summary"]
 
+_LOOK_FIRST = ("max_failures", "stop_when")  # the message says that it went wrong, and the rows have to say why
 _RECENT = 2_000  # attempts whose latencies stand in the summary while a run goes on
 
 
@@ -32,9 +36,9 @@ _RECENT = 2_000  # attempts whose latencies stand in the summary while a run goe
 class Run:
     """One run under way: what is known of it from its start to its summary.
 
-    ``folder`` is its private one (journal, spool), ``started`` a monotonic instant, ``earlier`` the summary that an
-    earlier sitting left; ``facts`` and ``decided`` (rows by outcome and reason, as planned) are what stays as it is
-    while the run goes on, from when its summary was first made.
+    ``folder`` is its private one (journal, spool), ``started`` a monotonic instant, ``told`` makes a next command one
+    about this run, ``earlier`` is the summary that an earlier sitting left; ``facts`` and ``decided`` (rows by outcome
+    and reason, as planned) are what stays as it is while the run goes on, from when its summary was first made.
     """
 
     prepared: Prepared
@@ -42,6 +46,7 @@ class Run:
     folder: Path
     results: Path
     started: float
+    told: Callable[[str], str] = str
     earlier: dict[str, Any] = field(default_factory=dict)
     stop: Stop | None = None
     tally: Tally = field(default_factory=Tally)
@@ -78,28 +83,38 @@ def running_summary(run: Run, tally: Tally) -> dict[str, Any]:
         "rows": books.rows_part(),
         "reasons": {**books.reasons, **({"under_way": left} if left else {})},
         **_sending(run, tally, tally.requests, tally.retried, tally.latencies[-_RECENT:]),
+        "source": source_part(run.prepared.plan, {}),
+        "next": run.told(_goes_on(run)),
+        "goes_on": run.told(_goes_on(run)),
     }
 
 
-def finished_summary(run: Run, written: Written, ended: int, history: History, code: int) -> dict[str, Any]:
-    """The summary of a run at the end of a sitting, with ``ended`` rows settled; requests are those of all its
-    sittings."""
+def finished_summary(
+    run: Run, written: Written, ended: int, history: History, assessment: Assessment, timeline: Timeline
+) -> dict[str, Any]:
+    """The summary of a run at the end of a sitting, with ``ended`` rows settled; requests and ``timeline`` are those of
+    all its sittings."""
     sent = history.starts
     rows_sent = ended + sum(row.attempts > 0 for row in history.open.values())
     books = written.books
     return {
         **_facts(run, state_of(run.stop)),
         "stopped_by": run.stop.cause if run.stop else None,
-        "exit_code": code,
+        "exit_code": exit_code(books, *([run.stop.exit_code] if run.stop else []), assessment=assessment),
         "rows": books.rows_part(),
         "reasons": dict(sorted(books.reasons.items())),
         "money": books.money_part(),
+        "books": books.books_part(),
+        "tolerated": assessment.rows,
+        "expected": list(assessment.unmet),
         **_sending(run, run.tally, sent, sent - rows_sent, run.tally.latencies),
-        "source": source_part(run.prepared.plan.files, written),
+        "timeline": timeline.as_dict(history.seconds),
+        "source": source_part(run.prepared.plan, written.money_by_source),
         "to_fix": written.to_fix,
         "corrections": written.corrections,
         "finished_at": _moment(run.prepared.edge.wall()),
-        "next": _next(run, books, written),
+        "next": run.told(_next(run, books, written, assessment)),
+        "goes_on": run.told(_goes_on(run)) if run.stop else "",
         "message": run.stop.message if run.stop else "",
     }
 
@@ -122,10 +137,12 @@ def _facts(run: Run, state: str) -> dict[str, Any]:
         "state": state,
         "stopped_by": None,
         "exit_code": None,
+        "mends": bool(prepared.plan.links),
         "continued": prepared.continued,
         "settled_before": prepared.settled_before,
         "abandoned": [record.run_id for record in prepared.abandoned],
         "tolerated": 0,
+        "expected": [],
         "outstanding": _outstanding(run),
         "locks": operation_locks(prepared.job.api.origin, prepared.plan.campaigns, is_event=prepared.job.spec.is_event),
         "ledger": {"id": ledger.id, "generation": ledger.generation},
@@ -163,26 +180,22 @@ def _outstanding(run: Run) -> dict[str, int]:
     return {run_id: len(rows) for run_id, rows in outstanding.items() if run_id in own}
 
 
-def source_part(files: Sequence[Fingerprint], written: Written) -> list[dict[str, Any]]:
-    """The files read, in order: ``[{path, sha256, bytes, rows, money}]``."""
-    return [
-        {
-            "path": file.path,
-            "sha256": file.sha256,
-            "bytes": file.bytes,
-            "rows": file.rows,
-            "money": {name: plain(total) for name, total in written.money_by_source.get(file.path, {}).items()},
-        }
-        for file in files
-    ]
-
-
-def _next(run: Run, books: Books, written: Written) -> str:
-    """The command to type next; empty where nothing is left to do."""
+def _next(run: Run, books: Books, written: Written, assessment: Assessment) -> str:
+    """The command to type next; empty where nothing is left to do, or nothing but what is tolerated. Where a person
+    has to find out first why a run was stopped, it is the one that shows that: it tells how to go on as well."""
     job, run_id = run.prepared.job.path, run.record.run_id
     if run.stop is not None:
-        return f"batchpost run {job}"
-    return next_command(books.rows, run_id, job, run.results, written.to_fix)
+        return f"batchpost show {run_id}" if run.stop.cause in _LOOK_FIRST else _goes_on(run)
+    left = Counter(books.rows)
+    for (outcome, reason), rows in books.counts.items():
+        if reason in assessment.tolerated and outcome in TROUBLE:
+            left[outcome] -= rows
+    to_fix = written.to_fix if left[Outcome.INVALID] or left[Outcome.REJECTED] else None
+    return next_command(left, run_id, job, run.results, to_fix)
+
+
+def _goes_on(run: Run) -> str:
+    return shlex.join(["batchpost", "run", str(run.prepared.job.path)])
 
 
 def _moment(seconds: float) -> str:

@@ -5,11 +5,12 @@ Nothing here waits; the journal is written and the queue is told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from math import inf
 from random import Random
 
+from batchpost.expectation import most_rows
 from batchpost.journal import Journal
 from batchpost.model import Fault, Outcome, Reply, Row, Settlement, Stop, Target
 from batchpost.pacing import Pacing, backoff
@@ -23,6 +24,7 @@ __all__ = ["Limits", "Settling"]
 
 _LONGEST_WAIT = 15 * 60.0  # for what does not use up attempts: 429, locks, requests that were not sent
 _FEW = 3
+_MANY = 200  # settled rows, from which on a share of them says something
 # Looking an enum member up costs more than comparing with it.
 _DELIVERED, _SETTLE = Outcome.DELIVERED, Action.SETTLE
 
@@ -31,7 +33,8 @@ _DELIVERED, _SETTLE = Outcome.DELIVERED, Action.SETTLE
 class Limits:
     """What bounds a sitting: rows claimed and not started, attempts a row gets, failures (a count or a share of settled
     rows), rows to send, seconds that requests in flight get when told to stop, the instant (same clock) after which
-    nothing starts. What is claimed and not started is what a power failure may leave in doubt."""
+    nothing starts. What is claimed and not started is what a power failure may leave in doubt. ``tolerated``: rows by
+    reason that are no failures; ``stop_when``: by reason the rows, or the share of settled ones, that may end so."""
 
     ahead: int
     max_attempts: int = 5
@@ -41,13 +44,16 @@ class Limits:
     drain: float = 8.0
     until: float = inf
     accept_foreign: bool = False
+    tolerated: Mapping[str, int] = field(default_factory=dict)
+    stop_when: Mapping[str, int | str] = field(default_factory=dict)
 
 
 class Settling:
     """Takes attempts that are over.
 
     ``wall`` gives Unix seconds; ``stop`` is told why the run must end, ``fail`` of a bug, ``close`` that a row is
-    settled. ``on_unauthorized`` gives the row with a token that was not refused, if there is one.
+    settled. ``on_unauthorized`` gives the row with a token that was not refused, if there is one. ``trouble`` is what
+    came of the latest attempt that was not served, in a few words.
     """
 
     def __init__(
@@ -71,6 +77,7 @@ class Settling:
         self._on_unauthorized, self._stop, self._fail, self._close = on_unauthorized, stop, fail, close
         self._replaced: dict[Target, Target] = {}  # refused token -> the one in its place
         self.stopping = False
+        self.trouble = ""
         self._fell_through = False  # some row of this round
 
     def current(self, row: Row) -> Row:
@@ -92,6 +99,8 @@ class Settling:
         if self._fell_through:
             self._fell_through = False
             self._check_failures()
+        if self._limits.stop_when:
+            self._check_guards()
 
     def _end(self, task: Task, result: Reply | Exception, now: float, wall: float) -> None:
         latency = now - task.began
@@ -101,6 +110,8 @@ class Settling:
         else:
             verdict = judge(_fault(result), task.row, now=wall)
             self._tally.reply(latency * 1000)
+        if not verdict.served:
+            self.trouble = f"HTTP {result.status}" if isinstance(result, Reply) else _fault(result).detail
         refused = verdict.pause is not None
         self._pacing.finished(served=verdict.served, latency=latency, now=now, refused=refused)
         if verdict.may_be_applied:
@@ -129,10 +140,22 @@ class Settling:
             self._fell_through = True
 
     def _check_failures(self) -> None:
-        bad, settled = self._tally.not_through, self._tally.settled
-        limits = self._limits
-        if bad > limits.max_failures or (settled >= 200 and bad > limits.failure_share * settled):
-            self._stop(Stop("max_failures", f"{bad:,} of {settled:,} rows did not get through (max_failures)", 4))
+        limits, tally = self._limits, self._tally
+        tolerated = sum(min(tally.reasons.get(reason, 0), most) for reason, most in limits.tolerated.items())
+        bad, settled = tally.not_through - tolerated, tally.settled
+        if bad > limits.max_failures or (settled >= _MANY and bad > limits.failure_share * settled):
+            few = "more than [delivery] max_failures allows. See why before it runs again"
+            self._stop(Stop("max_failures", f"{bad:,} of {settled:,} rows did not get through, {few}", 4))
+
+    def _check_guards(self) -> None:
+        """Reasons that the job watches, such as leads that were offered to buyers again."""
+        settled = self._tally.settled
+        for reason, limit in self._limits.stop_when.items():
+            rows = self._tally.reasons.get(reason, 0)
+            counted = isinstance(limit, int) or settled >= _MANY
+            if rows and counted and rows > most_rows(limit, settled):
+                few = "more than [delivery] stop_when allows. See why before it runs again"
+                self._stop(Stop("stop_when", f"{rows:,} of {settled:,} rows ended as {reason}, {few}", 4))
 
     def _retry(self, task: Task, verdict: Verdict, latency: float, now: float) -> None:
         """Put the row into backoff, or settle it when it has had its share."""

@@ -20,10 +20,10 @@ import polars as pl
 
 from batchpost.fates import Fates
 from batchpost.files import replaced
+from batchpost.firstpass import checksum
 from batchpost.history import History, Open, replay
 from batchpost.journal import boot_id, sitting_files
 from batchpost.model import Outcome
-from batchpost.plan import checksum
 from batchpost.recordshapes import Claim
 
 __all__ = ["SettledFates", "note", "take_up"]

@@ -12,10 +12,10 @@ import pytest
 from batchpost.csvgrammar import Limits
 from batchpost.errors import InputChanged
 from batchpost.feed import read_again, rows_to_send
+from batchpost.firstpass import Plan, read_input
 from batchpost.identity import Identity
 from batchpost.job import Job
 from batchpost.model import Outcome, Repeat, Row, Target
-from batchpost.plan import Plan, read_input
 from batchpost.source import Reader, find_files
 from tests.jobtexts import job_text, load
 from tests.workspaces import SALE, Table, leads, sale_rows, write_csv

@@ -204,14 +204,36 @@ WRONG = [
     (job_text(delivery=f"max_failures = -1 {HERE}"), "delivery.max_failures", "a count of rows or a share", "5%"),
     (job_text(delivery=f'max_failures = "5" {HERE}'), "delivery.max_failures", "a count of rows or a share", "5%"),
     (job_text(delivery=f'max_failures = "101%" {HERE}'), "delivery.max_failures", "a count of rows or a share", "5%"),
+    (job_text(delivery=f"stop_when = {{ acepted = 5 }} {HERE}"), "delivery.stop_when.acepted", "no reason", "accepted"),
+    (job_text(delivery=f"stop_when = {{ filtered = 5 }} {HERE}"), "delivery.stop_when.filtered", "left out by", ""),
+    (job_text(delivery=f'stop_when = {{ timeout = "5" }} {HERE}'), "delivery.stop_when.timeout", "a count", "5%"),
+    # what is expected
+    *[
+        (job_text(expect=f"rows = {rows} {HERE}"), "expect.rows", "is no number and no range", "1000..6000")
+        for rows in ('"5..1"', '"many"', '".."', '"1.5..3"', '"-5..5"', "-1")
+    ],
+    (
+        job_text(expect=f'revenue = "1..5" {HERE}'),
+        "expect.revenue",
+        "a field that the job does not send",
+        "map [fields] revenue",
+    ),
+    (job_text("update-lead", expect=f'revenue = "1..5" {HERE}'), "expect.revenue", "is for global-event and", "remove"),
+    (job_text("update-lead", expect=f"conversion = true {HERE}"), "expect.conversion", "is for global-event", "remove"),
+    (
+        job_text(expect=f"reasons = {{ lead_not_fund = 5 }} {HERE}"),
+        "expect.reasons.lead_not_fund",
+        "no reason",
+        "found",
+    ),
+    (job_text(expect=f"reasons = {{ filtered = 5 }} {HERE}"), "expect.reasons.filtered", "left out by [rows]", "lists"),
+    (job_text(expect=f'reasons = {{ timeout = "x" }} {HERE}'), "expect.reasons.timeout", "a count of rows", "5%"),
     (job_text(results=f'directory = "" {HERE}'), "results.directory", "is empty", "results"),
     (job_text(ledger=f'url = "postgresql://u:s3cret@h/d" {HERE}'), "ledger.url", "not supported by this", "sqlite:"),
     (job_text(ledger=f'url = "ledger.db" {HERE}'), "ledger.url", "must be sqlite:PATH or env:NAME", "sqlite:"),
     (job_text(ledger=f'url = "sqlite:" {HERE}'), "ledger.url", "must be sqlite:PATH or env:NAME", "sqlite:"),
     (job_text(ledger=f'url = "sqlite:///x.db" {HERE}'), "ledger.url", "must be sqlite:PATH or env:NAME", "sqlite:"),
     # what comes in a later version
-    (job_text(expect='rows = "1..5"').replace("[expect]", f"[expect] {HERE}"), "expect", "not supported", "plan"),
-    (job_text(notify='webhook = "env:W"').replace("[notify]", f"[notify] {HERE}"), "notify", "not supported", "cron"),
     *[
         (job_text(**{table: f'{key} = "x" {HERE}'}), f"{table}.{key}", "is not supported by this version", hint)
         for table, key, hint in (
@@ -257,6 +279,10 @@ SOUND = [
     job_text(source='path = ["s3://bucket/in/*.csv", "https://example.com/a?b=c", "env:URL"]\nsheet = "Leads"'),
     job_text(source='path = ["a.csv", "b/*.parquet", "c.csv.gz"]\ndelimiter = ";"\nencoding = "cp1252"'),
     job_text(delivery="max_failures = 0"),
+    job_text(delivery='stop_when = { conversion = 5, timeout = "1%", confirmed_duplicate = 0 }'),
+    *[job_text(expect=f"rows = {rows}") for rows in ('"1000..6000"', '"5.."', '"..5"', "5", '"5"', '"0..0"')],
+    job_text(fields='revenue = { column = "P" }', expect='revenue = "0.01..5000.50"\nconversion = false'),
+    job_text(expect='reasons = { lead_not_found = "2%", not_a_number = 0, not_a_conversion = 5, timeout = 3 }'),
     job_text(delivery='max_failures = "2.5 %"'),
     job_text(ledger='url = "env:LEDGER"\nmust_exist = true'),
     job_text(ledger='url = "sqlite:/var/lib/batchpost/ledger.db"'),

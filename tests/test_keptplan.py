@@ -12,11 +12,11 @@ import pytest
 
 from batchpost.batch import Fingerprint
 from batchpost.feed import read_again
+from batchpost.firstpass import Plan, read_input
 from batchpost.identity import Identity
 from batchpost.job import Job
 from batchpost.keptplan import keep, kept, mark_of, sha256_of
 from batchpost.model import HashKind, Outcome
-from batchpost.plan import Plan, read_input
 from batchpost.source import Reader, find_files, open_input
 from tests.jobtexts import job_text, load
 from tests.workbooks import table, workbook_parts, write_package

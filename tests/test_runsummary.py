@@ -12,20 +12,22 @@ from typing import Any
 import pytest
 
 from batchpost.batch import Fingerprint
+from batchpost.expectation import assess
 from batchpost.finish import Written
+from batchpost.firstpass import Plan, Total
 from batchpost.history import History, Open
 from batchpost.ledger import Ledger
 from batchpost.ledgerrows import Fold, RunRecord, Uncertain
 from batchpost.links import Links
 from batchpost.model import Outcome, Settlement, Stop
 from batchpost.places import Places
-from batchpost.plan import Plan
 from batchpost.prepare import Prepared
 from batchpost.recordshapes import Claim
 from batchpost.runsummary import Run, finished_summary, running_summary, state_of, write_summary
 from batchpost.summary import Books
 from batchpost.tally import Tally
 from batchpost.targets import Targets
+from batchpost.timeline import Timeline
 from tests.jobtexts import job_text, load
 
 STARTED = 1_750_000_000.0
@@ -59,7 +61,12 @@ def a_tally(**changes: Any) -> Tally:
 
 
 def finished(run: Run, rows: dict[str, int], to_fix: int | None = 0) -> dict[str, Any]:
-    return finished_summary(run, Written(Books(Counter(rows)), to_fix=to_fix), 0, History(), 0)
+    return summed(run, Written(Books(Counter(rows)), to_fix=to_fix))
+
+
+def summed(run: Run, written: Written, ended: int = 0, history: History | None = None) -> dict[str, Any]:
+    assessment = assess(run.prepared.job.expect, written.books.counts, written.books.meant)
+    return finished_summary(run, written, ended, history or History(), assessment, Timeline())
 
 
 def test_the_books_balance_while_the_run_goes_on(run: Run) -> None:
@@ -89,14 +96,40 @@ def test_a_later_sitting_adds_to_what_an_earlier_one_noted(run: Run) -> None:
 
 def test_requests_are_counted_from_the_journal(run: Run) -> None:
     history = History(open={7: Open(CLAIM, attempts=2), 8: Open(CLAIM)}, starts=8)
-    summary = finished_summary(run, Written(), 3, history, 6)
+    summary = summed(run, Written(), 3, history)
     assert summary["requests"] == {"sent": 8, "retried": 4}
 
 
 def test_each_file_is_shown_with_its_rows_and_exact_money(run: Run) -> None:
     written = Written(money_by_source={"in.csv": {"revenue": Decimal("1250.5")}})
-    [source] = finished_summary(run, written, 0, History(), 0)["source"]
-    assert source == {"path": "in.csv", "sha256": "ab", "bytes": 99, "rows": 5, "money": {"revenue": "1250.50"}}
+    run.prepared.plan.totals.append(Total(0, 5, 6, {"revenue": "1250.50"}))
+    [source] = summed(run, written)["source"]
+    assert source == {
+        "path": "in.csv",
+        "sha256": "ab",
+        "bytes": 99,
+        "rows": 5,
+        "money": {"revenue": "1250.50"},
+        "totals": [{"line": 6, "row": 5, "money": {"revenue": "1250.50"}}],
+    }
+
+
+def test_the_input_is_named_from_the_start(run: Run) -> None:
+    [source] = running_summary(run, Tally())["source"]
+    assert (source["path"], source["rows"], source["money"]) == ("in.csv", 5, {})
+
+
+def test_what_is_tolerated_leaves_nothing_to_do(tmp_path: Path, run: Run) -> None:
+    run.prepared.job = load(tmp_path, job_text(expect="reasons = { lead_not_found = 2, refused = 0 }"))
+    written = Written(to_fix=2)
+    written.books.count("rejected", "lead_not_found", 2, {})
+    summary = summed(run, written)
+    assert (summary["exit_code"], summary["tolerated"], summary["next"], summary["expected"]) == (0, 2, "", [])
+    written.books.count("rejected", "refused", 1, {})
+    summary = summed(run, written)
+    assert (summary["exit_code"], summary["tolerated"]) == (1, 2)
+    assert summary["next"] == f"batchpost run {run.prepared.job.path} --source {run.results}/to_fix.csv"
+    assert summary["expected"] == ["1 of 3 rows are refused, and [expect] reasons tolerates 0"]
 
 
 def test_what_earlier_runs_of_the_job_left_in_doubt_is_outstanding(run: Run) -> None:
@@ -127,6 +160,9 @@ def test_the_state_follows_from_why_the_run_ended(stop: Stop | None, state: str)
     [
         (None, {"delivered": 3}, 0, ""),
         (Stop("limit", "enough", 6), {"failed": 1}, 3, "batchpost run {job}"),
+        (Stop("unauthorized", "put it right", 4), {"failed": 1}, 3, "batchpost run {job}"),
+        (Stop("max_failures", "see why", 4), {"failed": 1}, 3, "batchpost show r1"),
+        (Stop("stop_when", "see why", 4), {}, 0, "batchpost show r1"),
         (None, {"failed": 1, "unknown": 1}, 3, "batchpost retry r1"),
         (None, {"unknown": 1}, 3, "batchpost resolve r1"),
         (None, {"invalid": 1}, 3, "batchpost run {job} --source {folder}/to_fix.csv"),
@@ -140,6 +176,7 @@ def test_the_next_command_is_the_most_urgent_one(
     summary = finished(run, rows, to_fix)
     assert summary["next"] == expected.format(job=run.prepared.job.path, folder=run.results)
     assert (summary["stopped_by"], summary["message"]) == ((stop.cause, stop.message) if stop else (None, ""))
+    assert summary["goes_on"] == (f"batchpost run {run.prepared.job.path}" if stop else "")
 
 
 def test_a_summary_is_put_in_place_whole_and_private(tmp_path: Path, run: Run) -> None:

@@ -26,10 +26,14 @@ from batchpost.job import Job
 from batchpost.links import Link, links_of
 from batchpost.mapping import Mapper
 from batchpost.model import Outcome, Repeat
+from batchpost.pulse import Doing, unseen
 from batchpost.source import Reader
 from batchpost.spool import SpoolWriter, read_spool
+from batchpost.summary import plain
 
-__all__ = ["Operation", "Piece", "Plan", "checksum", "read_input", "repeat_of"]
+__all__ = ["Operation", "Piece", "Plan", "Total", "checksum", "read_input", "repeat_of"]
+
+_TOTALS = 20
 
 
 class Operation(NamedTuple):
@@ -57,6 +61,16 @@ class Piece(NamedTuple):
         return cls(batch.file, batch.frame.height, batch.digest, batch.place)
 
 
+class Total(NamedTuple):
+    """A row that was taken for a total: the index of its file, its row there from 1 and its line (None for Parquet);
+    what it says of each money field, as far as that can be read, as exact text."""
+
+    file: int
+    row: int
+    line: int | None
+    money: dict[str, str]
+
+
 @dataclass(slots=True)
 class Plan:
     """What the first pass found.
@@ -64,8 +78,9 @@ class Plan:
     ``batches`` are all that were read, to know them again in the second pass. ``in_doubt`` are the rows to send of
     which an attempt with the same body may have arrived before. ``repeated`` has a 1 for each row that is an update of
     a lead with several in this input, and is empty where there is none. ``links`` names for each row the one that it
-    mends; it is empty for ordinary files. ``as_read`` are the fates as the input alone decides them, None where they
-    are kept already (:mod:`batchpost.keptplan`); ``spool_sum`` is the CRC-32 of the spool, once it is known.
+    mends; it is empty for ordinary files. ``totals`` are rows of totals under the data, the first ones. ``as_read`` are
+    the fates as the input alone decides them, None where they are kept already (:mod:`batchpost.keptplan`);
+    ``spool_sum`` is the CRC-32 of the spool, once it is known.
     """
 
     spool: Path
@@ -76,6 +91,7 @@ class Plan:
     in_doubt: set[int] = field(default_factory=set)
     repeated: bytearray = field(default_factory=bytearray)
     links: list[Link | None] = field(default_factory=list)
+    totals: list[Total] = field(default_factory=list)
     as_read: Fates | None = None
     spool_sum: int | None = None
 
@@ -83,6 +99,11 @@ class Plan:
     def rows(self) -> int:
         """Rows read."""
         return len(self.fates)
+
+    @property
+    def meant(self) -> int:
+        """Rows meant to go out: all but the skipped ones."""
+        return sum(rows for (outcome, _), rows in self.fates.counts().items() if outcome != Outcome.SKIPPED)
 
     @property
     def to_send(self) -> int:
@@ -97,19 +118,22 @@ class Plan:
             self.spool_sum = checksum(self.spool)
         sums = {"fates.bin": crc32(self.fates.codes), "plan.arrow": self.spool_sum}
         facts = {"table": self.fates.table, "files": [asdict(file) for file in self.files], "crc32": sums}
+        facts |= {"links": self.links} if self.links else {}
         for name, content in (("plan.json", json.dumps(facts).encode()), ("fates.bin", bytes(self.fates.codes))):
             with replaced(folder / name) as file:
                 file.write(content)
 
     @classmethod
     def load(cls, folder: Path) -> Plan:
-        """A saved plan: its fates and files, enough for the results; raises OSError, ValueError where it is damaged."""
+        """A saved plan: its fates, files and links, enough for the results; raises OSError, ValueError where it is
+        damaged."""
         try:
             facts = json.loads((folder / "plan.json").read_text())
             damaged = [name for name, crc in facts["crc32"].items() if checksum(folder / name) != crc]
             plan = cls(folder / "plan.arrow", files=[Fingerprint(**file) for file in facts["files"]])
             for outcome, reason in facts["table"][1:]:
                 plan.fates.code(outcome, reason)
+            plan.links = [link and Link(*link) for link in facts.get("links", ())]
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise ValueError("plan.json is damaged") from error
         if damaged:
@@ -134,31 +158,34 @@ class Plan:
                 yield record.filter(pl.Series(fates, dtype=pl.UInt8) == code)
 
 
-def read_input(job: Job, readers: Sequence[Reader], identity: Identity, spool: Path) -> Plan:
+def read_input(job: Job, readers: Sequence[Reader], identity: Identity, spool: Path, *, doing: Doing = unseen) -> Plan:
     """Read the whole input once and decide what can be decided from it alone.
 
     Raises InputRefused for what cannot be read soundly.
     """
     plan, keys = Plan(spool), Keys()
-    mapped_of = _mapped(job, identity)
-    with SpoolWriter(spool, job.money_fields) as writer:
+    mapper = Mapper(job)
+    mapped_of = _mapped(mapper, _hashes(job, identity))
+    with SpoolWriter(spool, job.money_fields, dated="conversion_date" in job.fields) as writer:
         for reader in readers:
             for batch, mapped in made_ahead(mapped_of, ahead(reader.batches())):
                 frame = _numbered(plan, batch, mapped)
                 writer.write(frame)
                 _take_in(plan, job, batch, frame)
+                _note_totals(plan, mapper, batch, frame)
                 keys.extend(frame["key"])
+                doing(f"reading {reader.file.name}", plan.rows)
             if reader.fingerprint is None:
                 raise InputRefused(reader.file.name, "was not read to its end")
             plan.files.append(reader.fingerprint)
+    doing("looking for rows of the same operation")
     _find_duplicates(plan, job, keys)
     plan.as_read = deepcopy(plan.fates)
     return plan
 
 
-def _mapped(job: Job, identity: Identity) -> Callable[[Batch], tuple[Batch, pl.DataFrame]]:
+def _mapped(mapper: Mapper, hashes: list[pl.Expr]) -> Callable[[Batch], tuple[Batch, pl.DataFrame]]:
     """What becomes of a batch by itself: its mapped rows with their hashes."""
-    mapper, hashes = Mapper(job), _hashes(job, identity)
 
     def mapped(batch: Batch) -> tuple[Batch, pl.DataFrame]:
         return batch, mapper.map(batch.frame, last=batch.last, ragged=batch.ragged).with_columns(hashes)
@@ -201,6 +228,20 @@ def _take_in(plan: Plan, job: Job, batch: Batch, frame: pl.DataFrame) -> None:
     if job.spec.by_campaign:
         sent = frame.filter(pl.col("key").is_not_null())
         plan.campaigns.update(sent["campaign_id"].unique().to_list())
+
+
+def _note_totals(plan: Plan, mapper: Mapper, batch: Batch, frame: pl.DataFrame) -> None:
+    """What the file itself says that its rows come to; more than a few such rows are no totals of a file."""
+    if len(plan.totals) >= _TOTALS or not (is_total := frame["reason"] == "totals_row").any():
+        return
+    said = mapper.money_of(batch.frame.filter(is_total))
+    if not said.columns:  # the job sends no money: there is nothing to hold against the file's own
+        return
+    places = frame.filter(is_total).select("file", "file_row", "line")
+    for (file, row, line), amounts in zip(places.iter_rows(), said.iter_rows(named=True), strict=True):
+        money = {name: plain(amount) for name, amount in amounts.items() if amount is not None}
+        plan.totals.append(Total(file, row, line, money))
+    del plan.totals[_TOTALS:]
 
 
 def _hashes(job: Job, identity: Identity) -> list[pl.Expr]:

@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 
 from batchpost.errors import InputRefused
+from batchpost.firstpass import Operation, Plan, read_input, repeat_of
 from batchpost.identity import Identity
 from batchpost.model import Repeat
-from batchpost.plan import Operation, Plan, read_input, repeat_of
 from batchpost.source import find_files, open_input
 from batchpost.spool import read_spool
 from tests.jobtexts import job_text, load
