@@ -122,7 +122,7 @@ def read_header(head: bytes, file: InputFile, charset: Charset, settings: Source
 def _start(head: bytes, file: InputFile, settings: Source) -> tuple[int, int, bytes]:
     """Offset and line where the header is, or is looked for, and the delimiter of a ``sep=`` line (``b""``: none)."""
     if settings.header_row and settings.skip_rows and settings.header_row != settings.skip_rows + 1:
-        raise UsageError("[source] header_row and skip_rows disagree: one of them is enough")
+        raise UsageError("[source] header_row and skip_rows disagree: one of them is enough", then="{check}")
     sep = SEP_LINE.match(head)
     line = max(settings.header_row or settings.skip_rows + 1, 2 if sep else 1)
     start = 0
@@ -143,7 +143,7 @@ def _table(
 
     def read(delimiter: bytes, quote: bytes) -> _Table:
         if delimiter == quote:
-            raise UsageError("[source] delimiter and quote are the same character")
+            raise UsageError("[source] delimiter and quote are the same character", then="{check}")
         records = _records(Grammar(delimiter, quote), head, start, line)
         found = Found(0, "as the job says") if is_stated else _found(records, delimiter.decode())
         return _Table(Grammar(delimiter, quote), records, found)
@@ -194,7 +194,7 @@ def _records(grammar: Grammar, head: bytes, start: int, line: int) -> list[_Reco
 
 def _ascii(key: str, value: str) -> bytes:
     if not value.isascii() or value in ("\r", "\n", "\0"):
-        raise UsageError(f"[source] {key} = {value!r}: it must be one ASCII character")
+        raise UsageError(f"[source] {key} = {value!r}: it must be one ASCII character", then="{check}")
     return value.encode()
 
 
@@ -284,8 +284,8 @@ def _refuse_doubt(table: _Table, file: InputFile) -> None:
     """A header that cannot be told from a row or a title is for the person to name."""
     found, line = table.found, table.header.line
     if found.doubt:
-        hint = f"Say where it is: [source] header_row = {line} if it is line {line}; a file without one needs one"
-        raise InputRefused(file.name, f"line {line} may be the header or not: {found.doubt}", line=line, hint=hint)
+        hint = f"Say where it is: [source] header_row = {line} if it is line {line}; a file without a header needs one"
+        raise InputRefused(file.name, f"this may be the header or not: {found.doubt}", line=line, hint=hint)
 
 
 def _named_tsv(file: InputFile) -> bool:

@@ -17,6 +17,7 @@ __all__ = ["OPEN_QUOTE", "Block", "Blocks", "Fault", "Grammar", "Limits", "Scan"
 
 QUOTE_HINT = 'A quote inside a cell is written twice and the cell quoted; [source] quote = "" if quotes mean nothing'
 RAGGED_HINT = 'Mend the line, or set [source] ragged = "reject" to refuse such rows one by one'
+TORN_HINT = "The file ends in the middle of this line: fetch or export it again"
 _STRIDE = 1 << 16  # bytes whose line ends are counted at a time
 
 
@@ -160,6 +161,7 @@ class Blocks:
         self._plain = [grammar.delimiter * (cells - 1) + end for end in grammar.ends]
         self._may_be_ragged, self._limits = ragged, limits
         self._text, self._at, self._line, self._ended = text, 0, line, False
+        self._torn = False  # the last line had no end
 
     def __iter__(self) -> Iterator[Block]:
         while True:
@@ -213,7 +215,9 @@ class Blocks:
         if found.end >= 0 and not self._may_be_ragged:
             many = "more" if found.cells > self._cells else "fewer"
             count = "1 cell" if found.cells == 1 else f"{found.cells:,} cells"
-            fault = Fault(f"{count}, {many} than the {self._cells:,} of the header", RAGGED_HINT)
+            torn = self._torn and found.cells < self._cells and found.end == len(self._text)
+            hint = TORN_HINT if torn else RAGGED_HINT
+            fault = Fault(f"{count}, {many} than the {self._cells:,} of the header", hint)
             raise self._refusal(fault, self._at, block.line, start)
         if found.end >= 0:
             block.ragged.append((block.rows, self._at - start, found.end - start))
@@ -233,7 +237,7 @@ class Blocks:
         more = self._read(self._limits.block_bytes)
         self._ended = not more
         if rest and self._ended and not rest.endswith(b"\n"):
-            more = b"\n"
+            more, self._torn = b"\n", True
         self._text, self._at = rest + more, 0
         return True
 

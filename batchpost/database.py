@@ -28,8 +28,11 @@ _KEPT = 16_384  # changed pages, at most, that wait in memory (64 MB) for the en
 
 def damaged(path: Path, what: str) -> LedgerError:
     """The error for a ledger that cannot be trusted."""
-    way_out = "Restore it from a backup, or move it away and say --new-ledger if all it knows may be sent again"
-    return LedgerError(f"{path}: not a sound ledger ({what}). {way_out}")
+    way_out = (
+        "Restore it from a backup. Moved away, and with --new-ledger, a run begins an empty one, which does not know "
+        "what was delivered before: events may fire twice"
+    )
+    return LedgerError(f"{path}: not a sound ledger ({what}). {way_out}", then="restore it, then {run}")
 
 
 def load_checksums(load: Callable[[apsw.Connection, str], object] | None = None) -> None:

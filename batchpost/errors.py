@@ -18,7 +18,10 @@ too: see :class:`batchpost.model.Stop`.
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = [
     "BatchpostError",
@@ -33,13 +36,38 @@ __all__ = [
     "NoInput",
     "SecretError",
     "UsageError",
+    "system_mend",
+    "told_by_system",
 ]
+
+_MENDS = {
+    errno.ENOSPC: "Make room on its disk",
+    errno.EDQUOT: "Make room: this user's share of the disk is used up",
+    errno.EACCES: "See who may read and write it, and its folder",
+    errno.EPERM: "See who may read and write it, and its folder",
+    errno.EROFS: "Its disk is mounted read-only: name another place",
+    errno.ENOTDIR: "A file is in the place of a folder: move it away",
+    errno.EEXIST: "A file is in the place of a folder: move it away",
+    errno.EMFILE: "Raise the limit of open files (ulimit -n)",
+}
 
 
 class BatchpostError(Exception):
-    """Stops the program with :attr:`exit_code`; its text is meant for the person at the terminal."""
+    """Stops the program with :attr:`exit_code`; its text is meant for the person at the terminal.
+
+    :attr:`then` is what that person does next, with commands by name: ``{run}`` the same command once more,
+    ``{waiting}`` the same with ``--wait``, ``{check}`` and ``{plan}`` those of the job, ``{columns}`` the one of both
+    that looks at the columns of what was read, ``{help}`` the command's help. One error may have advice of its own.
+    :attr:`sent` says that rows may have gone out before it was raised.
+    """
 
     exit_code = 70
+    then = "mend that, then {run}"
+    sent = False
+
+    def __init__(self, text: str = "", *, then: str = "") -> None:
+        self.then = then or type(self).then
+        super().__init__(text)
 
 
 class UsageError(BatchpostError):
@@ -69,15 +97,24 @@ class Mistake:
 
 
 class JobError(UsageError):
-    """The job file is wrong; carries every mistake found, in the order of their lines."""
+    """The job file is wrong; carries every mistake found, in the order of their lines.
 
-    def __init__(self, mistakes: list[Mistake]) -> None:
+    ``jobs`` has the job where enough of it is sound to announce that it was not run.
+    """
+
+    then = "{check}"
+
+    def __init__(self, mistakes: list[Mistake], jobs: Iterable[Any] = (), *, then: str = "") -> None:
+        self.jobs = tuple(jobs)
         self.mistakes = tuple(sorted(mistakes, key=lambda mistake: (mistake.path, mistake.line or 0)))
-        super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
+        in_files = any(mistake.path for mistake in self.mistakes)  # or an option is wrong, which no check looks at
+        super().__init__("\n".join(map(str, self.mistakes)), then=then if in_files else "{help}")
 
 
 class SecretError(UsageError):
     """A secret that the job refers to is missing or cannot be one; the text never holds its value."""
+
+    then = "{check}"
 
 
 class LedgerError(UsageError):
@@ -88,6 +125,7 @@ class InputRefused(BatchpostError):
     """The input cannot be read soundly; names the file, the line (from 1) where known, and the likeliest mend."""
 
     exit_code = 5
+    then = "{plan}"
 
     def __init__(self, path: str, message: str, *, line: int | None = None, hint: str = "") -> None:
         self.path, self.message, self.line, self.hint = path, message, line, hint
@@ -99,18 +137,21 @@ class NoInput(BatchpostError):
     """There is no input yet: no such file, or no file of the pattern that was not finished before."""
 
     exit_code = 66
+    then = "{waiting}"
 
 
 class Locked(BatchpostError):
     """Another run that could touch the same operations is under way; nothing was sent."""
 
     exit_code = 75
+    then = "{waiting}"
 
 
 class InputChanged(BatchpostError):
     """The input is not what the first pass read: it was rewritten, replaced or cut off while the run sent it."""
 
     exit_code = 4
+    then = "{run}"
 
 
 class JournalError(BatchpostError):
@@ -124,3 +165,16 @@ class CutShort(BatchpostError):
     its journal, and ``run`` goes on from there."""
 
     exit_code = 4
+    sent = True
+
+
+def told_by_system(error: OSError) -> str:
+    """What the system says of a file, with its name, and the likeliest mend."""
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return f"{where}{error.strerror or type(error).__name__}{system_mend(error)}"
+
+
+def system_mend(error: OSError) -> str:
+    """The likeliest mend of what the system refuses, as a sentence after another one; empty where none is known."""
+    hint = _MENDS.get(error.errno or 0)
+    return f". {hint}" if hint else ""

@@ -229,7 +229,7 @@ def _shown(book: Workbook) -> list[Sheet]:
 
 def _header_row(settings: Source) -> int | None:
     if settings.header_row and settings.skip_rows and settings.header_row != settings.skip_rows + 1:
-        raise UsageError("[source] header_row and skip_rows disagree: one of them is enough")
+        raise UsageError("[source] header_row and skip_rows disagree: one of them is enough", then="{check}")
     return settings.header_row or (settings.skip_rows + 1 if settings.skip_rows else None)
 
 

@@ -55,10 +55,12 @@ def fold_run(
     """
     folded = next((record.folded for record in ledger.runs() if record.run_id == run_id), 0)
     if folded > len(files):
-        missing = f"the ledger has taken in {folded} sittings of this run, and {len(files)} of their files are left"
+        missing = f"the ledger has taken in {folded} files of this run's journal, and {len(files)} are left"
         if files:
             raise DamagedJournal(files[-1], missing)
-        raise LedgerError(f"{run_id}: {missing}. Bring them back, or give the run up with `batchpost abandon {run_id}`")
+        where = f"{ledger.path.stem}-runs/{run_id}/sitting-*.log, beside the ledger"
+        way_out = f"Bring them back ({where}), or give the run up with `batchpost abandon {run_id}`"
+        raise LedgerError(f"{run_id}: {missing}. {way_out}", then=f"batchpost abandon {run_id}, then {{run}}")
     history = History()
     try:
         settled = replay(files, history, boot=boot)

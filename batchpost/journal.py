@@ -32,7 +32,7 @@ from zlib import crc32
 
 import orjson
 
-from batchpost.errors import JournalError
+from batchpost.errors import JournalError, system_mend
 from batchpost.files import synced
 from batchpost.model import Row, Settlement
 
@@ -233,7 +233,7 @@ class Journal:
 
     def _fail(self, error: OSError) -> None:
         self._broken = error
-        raise JournalError(f"{self._name} cannot be written: {error.strerror}") from error
+        raise JournalError(f"{self._name} cannot be written: {error.strerror}{system_mend(error)}") from error
 
 
 def _packed(values: Sequence[Any]) -> Any:

@@ -18,6 +18,9 @@ __all__ = ["MIGRATIONS", "VERSION", "lay_out", "migrate", "open_file"]
 
 VERSION = 3
 _APPLICATION_ID = 0x62706C67
+_RESTORED = "restore it, then {run}"
+_ITSELF = "Name the file itself in [ledger] url"
+_LOST = "Restore it from a backup; for the very first run say --new-ledger"
 _FIRST_SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
 CREATE TABLE events (
@@ -56,13 +59,13 @@ def open_file(path: Path, *, must_exist: bool, mounts: Path, entropy: Callable[[
     """The ledger's file, made new (0600) unless ``must_exist``, sound, and of this version; raises LedgerError."""
     try:
         if path.is_symlink():
-            raise LedgerError(f"{path}: a symbolic link, and so a second name for one ledger. Name the file itself")
+            raise LedgerError(f"{path}: a symbolic link, and so a second name for one ledger. {_ITSELF}")
         if not path.exists():
             if must_exist:
-                raise LedgerError(f"{path}: there is no ledger here (must_exist). Restore it, or --new-ledger")
+                raise LedgerError(f"{path}: there is no ledger here (must_exist). {_LOST}", then=_RESTORED)
             _create(path, mounts, entropy)
         if not path.is_file():
-            raise LedgerError(f"{path}: not a file, so not a ledger")
+            raise LedgerError(f"{path}: not a file, so not a ledger. Move it away, or name another [ledger] url")
         _refuse_network(path, mounts)
         _clear(path)
         crashed = check_journal(path)
@@ -166,10 +169,11 @@ def _checked(database: Database, crashed: bool) -> int:
     path = database.path
     with database.transaction("DEFERRED"):
         if database.pragma("application_id") != _APPLICATION_ID:
-            raise LedgerError(f"{path}: this file is not a batchpost ledger")
+            raise LedgerError(f"{path}: this file is not a batchpost ledger. Name another [ledger] url")
         version: int = database.pragma("user_version")
         if version > VERSION:
-            raise LedgerError(f"{path}: a ledger of version {version}; this program knows {VERSION}. Update batchpost")
+            newer = f"a ledger of version {version}; this program knows {VERSION}. Update batchpost"
+            raise LedgerError(f"{path}: {newer}", then="update batchpost, then {run}")
         checksummed = database.checksummed
         problem = "" if database.whole else "the file is cut off"
         if version not in (*MIGRATIONS, VERSION) or (version > 1 and not checksummed):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
 from collections.abc import Iterable
 from hashlib import sha256
@@ -19,7 +20,9 @@ from filelock import FileLock, Timeout
 from batchpost.errors import Locked
 from batchpost.files import private_folder, replaced
 
-__all__ = ["Locks", "holder", "is_held", "operation_locks", "remove_lock"]
+__all__ = ["Locks", "holder", "is_held", "operation_locks", "remove_lock", "what_of"]
+
+_JOB = "job "
 
 
 def operation_locks(origin: str, campaigns: Iterable[str], *, is_event: bool) -> list[str]:
@@ -27,11 +30,20 @@ def operation_locks(origin: str, campaigns: Iterable[str], *, is_event: bool) ->
     return [f"events {origin}"] if is_event else [f"updates {origin} {campaign}" for campaign in sorted(campaigns)]
 
 
+def what_of(name: str) -> str:
+    """What a lock of :func:`operation_locks` is on, for a person."""
+    kind, _, rest = name.partition(" ")
+    origin, _, campaign = rest.partition(" ")
+    return f"the {kind} of {f'the campaign {campaign} on ' if campaign else ''}{origin}"
+
+
 class Locks:
-    """The locks of one run, in one folder; a context manager that gives them all back."""
+    """The locks of one run, in one folder; a context manager that gives them all back. Once it holds the lock of a job,
+    the others are known to be that job's."""
 
     def __init__(self, folder: Path, *, wait: float = 0.0) -> None:
         self._folder = folder
+        self._job = ""
         self._deadline = time.monotonic() + wait
         self._held: list[FileLock] = []
 
@@ -49,20 +61,30 @@ class Locks:
     def take(self, name: str, what: str) -> None:
         """Take a lock, waiting as long as there is time; raises Locked, naming the holder.
 
-        ``what`` is said of the holder's side: "job nightly" or "events of https://…".
+        ``what`` is said of the holder's side: "the job nightly" or "the events of https://…".
         """
         path = _path(self._folder, name)
         lock = FileLock(path, mode=0o600)
         try:
             lock.acquire(timeout=max(0.0, self._deadline - time.monotonic()), poll_interval=0.25)
         except Timeout:
-            held_by = holder(self._folder, name)
-            who = f" (process {held_by['pid']} since {held_by['since']})" if held_by else ""
-            raise Locked(f"Another run holds {what}{who}. Nothing was sent. Wait for it with --wait 2h") from None
+            raise Locked(_held_text(name, what, holder(self._folder, name) or {})) from None
         self._held.append(lock)
-        info = {"pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S"), "name": name}
+        self._job = name.removeprefix(_JOB) if name.startswith(_JOB) else self._job
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        info = {"pid": os.getpid(), "since": since, "name": name, "job": self._job}
         with replaced(_info(path)) as file:
             file.write(json.dumps(info).encode())
+
+
+def _held_text(name: str, what: str, held_by: dict[str, Any]) -> str:
+    process = f" (process {held_by['pid']} since {held_by['since']})" if "pid" in held_by else ""
+    own = name.startswith(_JOB)
+    job = name.removeprefix(_JOB) if own else held_by.get("job")
+    stop = f", or end it gently with `batchpost stop {shlex.quote(job)}`" if job else ""
+    if job and not own:
+        return f"A run of the job {job}{process} holds {what}. Wait until it has ended{stop}"
+    return f"Another run holds {what}{process}. Wait until it has ended{stop}"
 
 
 def is_held(folder: Path, name: str) -> bool:
@@ -90,7 +112,7 @@ def remove_lock(folder: Path, name: str) -> None:
 
 
 def holder(folder: Path, name: str) -> dict[str, Any] | None:
-    """``pid`` and ``since`` of the process that holds the lock; None where that is not known."""
+    """``pid``, ``since`` and ``job`` of the process that holds the lock; None where that is not known."""
     try:
         found = json.loads(_info(_path(folder, name)).read_text())
     except (OSError, ValueError):

@@ -37,10 +37,12 @@ class Objects:
 
     def listed(self, prefix: str, *, deep: bool) -> tuple[list[str], list[str]]:
         """Names of the objects and of the folders below a prefix that ends in a slash (or is empty): those right below
-        it, or ``deep`` all of them, relative to it. Raises as :meth:`fetch`."""
+        it, or ``deep`` all of them, relative to it. Raises as :meth:`fetch`, but no NoInput for what is not there."""
         base = f"{self._bucket}/{prefix}".rstrip("/")
         selector = fs.FileSelector(base, recursive=deep, allow_not_found=True)
         found = self._asked(f"{self._bucket}/{prefix}", lambda: self._s3.get_file_info(selector))
+        if not found:
+            self._refuse_missing_bucket()
         names: dict[Any, list[str]] = {fs.FileType.File: [], fs.FileType.Directory: []}
         for one in found:
             names.setdefault(one.type, []).append(one.path[len(base) + 1 :])
@@ -49,8 +51,8 @@ class Objects:
     def fetch(self, key: str, file: BinaryIO) -> None:
         """Write an object into ``file`` (empty, open), all of one version of it.
 
-        Raises NoInput for what is not there or cannot be reached now, UsageError for credentials that are none,
-        InputRefused for what may not be read or does not keep still, OSError of the disk.
+        Raises NoInput for what is not there or cannot be reached now, UsageError for a bucket or credentials that are
+        none, InputRefused for what may not be read or does not keep still, OSError of the disk.
         """
         name = f"{self._bucket}/{key}"
         for _ in range(_TRIES):
@@ -81,9 +83,24 @@ class Objects:
         try:
             return ask()
         except FileNotFoundError:
+            self._refuse_missing_bucket()
             raise NoInput(f"there is no s3://{name}") from None
         except (OSError, pa.ArrowException) as error:
             raise refusal(f"s3://{name}", str(error)) from None
+
+    def _refuse_missing_bucket(self) -> None:
+        """The client tells of a missing object and of a missing bucket alike, but the one may come yet. Who may not
+        look at the bucket itself learns nothing by asking for it. Raises UsageError."""
+        try:
+            found = self._s3.get_file_info(self._bucket).type
+        except (OSError, pa.ArrowException):
+            return
+        if found == fs.FileType.NotFound:
+            raise _no_bucket(f"s3://{self._bucket}")
+
+
+def _no_bucket(name: str) -> UsageError:
+    return UsageError(f"{name}: there is no such bucket. Correct its name, or set AWS_ENDPOINT_URL to its provider's")
 
 
 def _options(bucket: str, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -125,7 +142,7 @@ def refusal(name: str, text: str) -> BatchpostError:
     found = _CODE.search(text)
     code = found[1] if found else ""
     if code == "NO_SUCH_BUCKET":
-        return InputRefused(name, "there is no such bucket", hint="Is it on another provider? Set AWS_ENDPOINT_URL")
+        return _no_bucket(name)
     if code in ("ACCESS_DENIED", "FORBIDDEN") or "status 403" in text:
         hint = "Reading it needs s3:GetObject, and s3:ListBucket for prefixes and patterns; a public bucket needs "
         return InputRefused(name, "access is denied", hint=f"{hint}AWS_SKIP_SIGNATURE=true")

@@ -18,7 +18,19 @@ from batchpost.transport import Origin
 __all__ = ["Places", "open_ledger", "places", "read_summary", "summaries"]
 
 
-_WAY_OUT = "Restore it, or say --new-ledger if what was delivered before may be sent again"
+_RESTORED = "restore it, then {run}"
+_GONE = (
+    "Restore it from a backup. --new-ledger would begin an empty one, which does not know what was delivered before: "
+    "events may fire twice"
+)
+_OTHER = (
+    "Restore the right one. --new-ledger would go on with this one, which does not know what was delivered under the "
+    "other: events may fire twice"
+)
+_OLDER = (
+    "Is it from a backup? Restore a newer one. --new-ledger would go on with this one, which does not know what was "
+    "delivered since: events may fire twice"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +45,10 @@ class Places:
     def locks(self) -> Path:
         """The folder of lock files, beside the ledger."""
         return self.ledger.with_name(f"{self.ledger.stem}-locks")
+
+    def told(self, job: str) -> Path:
+        """The file of what a job's webhook was told, beside the ledger."""
+        return self.ledger.with_name(f"{self.ledger.stem}-told") / f"{job}.json"
 
     def run(self, run_id: str) -> Path:
         """The private folder of a run's journal and spool, beside the ledger."""
@@ -55,12 +71,14 @@ def open_ledger(at: Places, *, must_exist: bool, new_ledger: bool, edge: Edge = 
     """
     known = None if new_ledger else _ledger_of_results(at)
     if known and not at.ledger.exists():
-        raise LedgerError(f"{at.ledger}: the ledger is gone, but the results in {at.results} rest on one. {_WAY_OUT}")
+        raise LedgerError(
+            f"{at.ledger}: the ledger is gone, but the results in {at.results} rest on one. {_GONE}", then=_RESTORED
+        )
     must_exist = must_exist and not new_ledger
     ledger = Ledger.open(at.ledger, must_exist=must_exist, entropy=edge.entropy, wall=edge.wall)
-    if known and (wrong := _mistaken(ledger, known)):
+    if known and (wrong := _mistaken(ledger, known, at.results)):
         ledger.close()
-        raise LedgerError(f"{at.ledger}: this {wrong.format(at.results)}. {_WAY_OUT}")
+        raise LedgerError(f"{at.ledger}: this {wrong}", then=_RESTORED)
     return ledger
 
 
@@ -69,10 +87,11 @@ def _ledger_of_results(at: Places) -> dict[str, Any] | None:
     return next((summary["ledger"] for summary in summaries(at.results, test=at.test) if "ledger" in summary), None)
 
 
-def _mistaken(ledger: Ledger, known: dict[str, Any]) -> str:
+def _mistaken(ledger: Ledger, known: dict[str, Any], results: Path) -> str:
     if known["id"] != ledger.id:
-        return "is not the ledger that the results in {} name"
-    return "ledger is older than the results in {}" if known["generation"] > ledger.generation else ""
+        return f"is not the ledger that the results in {results} name. {_OTHER}"
+    older = known["generation"] > ledger.generation
+    return f"ledger is older than the results in {results}. {_OLDER}" if older else ""
 
 
 def summaries(results: Path, *, test: bool) -> Iterator[dict[str, Any]]:

@@ -1,11 +1,12 @@
 """``retry``: rows of a finished run that did not get through, written out as they were, to be sent again.
 
-:func:`retry_rows` makes the file; :func:`batchpost.run.run_job` sends it, with the job loaded with that file as
+:func:`retry_rows` makes the file; :func:`batchpost.jobrun.run_job` sends it, with the job loaded with that file as
 ``source`` and ``Options(retry=True)``.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -40,7 +41,8 @@ def retry_rows(
     """
     if summary["state"] != "finished":
         raise UsageError(
-            f"Run {summary['run_id']} is not finished: `batchpost run {summary['job_file']}` goes on with it"
+            f"Run {summary['run_id']} is not finished: `batchpost run {summary['job_file']}` goes on with it",
+            then=shlex.join(["batchpost", "run", summary["job_file"]]),
         )
     wanted = _wanted(folder, summary, outcomes, reasons, due)
     path = folder / "retry.csv"
@@ -67,7 +69,8 @@ def _wanted(
 def _check_input(job: Job, summary: dict[str, Any]) -> None:
     for source in summary["source"]:
         if not is_address(source["path"]) and not (job.workspace / source["path"]).exists():
-            raise InputRefused(source["path"], f"the input of run {summary['run_id']} is not there any more")
+            message = f"the input of run {summary['run_id']} is not there any more"
+            raise InputRefused(source["path"], message, hint="Put it back as it was")
 
 
 def _write(path: Path, job: Job, summary: dict[str, Any], wanted: pl.DataFrame) -> int:

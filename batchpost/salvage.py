@@ -17,10 +17,10 @@ from typing import Any
 import polars as pl
 
 from batchpost.fates import SEND
+from batchpost.firstpass import Plan
 from batchpost.history import History, Open, check_header, sitting_number
 from batchpost.journal import boot_id, sitting_files
 from batchpost.ledgerrows import RunRecord
-from batchpost.plan import Plan
 from batchpost.records import Line, cut_off, read_lines
 from batchpost.recordshapes import OF_ROWS, Claim, rows_of
 from batchpost.routes import ROUTES

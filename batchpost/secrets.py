@@ -6,6 +6,7 @@ systemd's ``LoadCredential=`` put into ``$CREDENTIALS_DIRECTORY``.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -20,6 +21,11 @@ __all__ = ["LONGEST", "is_reference", "read_secret"]
 LONGEST = 4_096  # bytes; servers take 8 KB for a whole head, and a longer file is the wrong one
 _REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:[^\x00-\x1f]+|credential:[A-Za-z0-9_][A-Za-z0-9._-]*")
 _LINE_END = re.compile(rb"\r?\n\Z")
+_MENDS = {
+    errno.ENOENT: ". Put the secret there, or name the file where it is",
+    errno.EISDIR: ". Name a file in it",
+    errno.EACCES: ". Let the user who starts the job read it",
+}
 _VISIBLE = re.compile(rb"[\x21-\x7e]+")  # what may stand in a header or a path without quoting (RFC 9110, 5.5)
 
 
@@ -48,7 +54,8 @@ def read_secret(reference: str, workspace: Path, environ: Mapping[str, str]) -> 
 def _from_environment(name: str, environ: Mapping[str, str]) -> bytes:
     if name not in environ:
         raise SecretError(
-            f"env:{name}: the environment variable {name} is not set (cron has an environment of its own)"
+            f"env:{name}: the environment variable {name} is not set. Set it where the job is started: cron and "
+            "systemd have an environment of their own"
         )
     return environ[name].encode("utf-8", "surrogateescape")
 
@@ -58,7 +65,10 @@ def _file_of(kind: str, name: str, workspace: Path, environ: Mapping[str, str]) 
         return workspace / name
     directory = environ.get("CREDENTIALS_DIRECTORY")
     if not directory:
-        raise SecretError(f"credential:{name}: $CREDENTIALS_DIRECTORY is not set (systemd sets it for LoadCredential=)")
+        raise SecretError(
+            f"credential:{name}: $CREDENTIALS_DIRECTORY is not set. systemd sets it for a unit with "
+            f"LoadCredential={name}:PATH; outside of one write env:NAME or file:PATH"
+        )
     return Path(directory) / name
 
 
@@ -66,18 +76,19 @@ def _from_file(reference: str, path: Path) -> bytes:
     try:
         with io.FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # a pipe would wait for its writer
-                raise SecretError(f"{reference}: {path} is a pipe or a device, not a file")
+                raise SecretError(f"{reference}: {path} is a pipe or a device, not a file. Name a file")
             return file.read(LONGEST + 3)
     except OSError as error:
-        raise SecretError(f"{reference}: cannot read {path}: {error.strerror}") from error
+        mend = _MENDS.get(error.errno or 0, "")
+        raise SecretError(f"{reference}: cannot read {path}: {error.strerror}{mend}") from error
 
 
 def _checked(reference: str, secret: bytes) -> str:
     if not secret:
-        raise SecretError(f"{reference}: the secret is empty")
+        raise SecretError(f"{reference}: the secret is empty. Put it there")
     if len(secret) > LONGEST:
-        raise SecretError(f"{reference}: the secret is longer than {LONGEST:,} bytes: is it the right one?")
+        raise SecretError(f"{reference}: the secret is longer than {LONGEST:,} bytes. Is it the right one?")
     if not _VISIBLE.fullmatch(secret):
         kind = "non-ASCII characters" if max(secret) > 0x7E else "blanks, line ends or control characters"
-        raise SecretError(f"{reference}: the secret holds {kind}; write it again without them")
+        raise SecretError(f"{reference}: the secret holds {kind}. Write the secret alone, without them")
     return secret.decode("ascii")

@@ -113,7 +113,7 @@ def _files(path: str, workspace: Path, remote: Remote | None) -> Iterator[InputF
     elif PATTERN.search(path):
         yield from _matches(path, workspace)
     else:
-        raise NoInput(f"there is no {place}")
+        raise NoInput(f"there is no {place}{_beside(place.parent)}")
 
 
 def _fetched(address: str, remote: Remote | None) -> Iterator[InputFile]:
@@ -136,10 +136,22 @@ def _matches(pattern: str, workspace: Path) -> Iterator[InputFile]:
     found = sorted(glob.glob(pattern, root_dir=workspace, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute one
     places = [workspace / match for match in found if not is_marker(Path(match).name)]
     if not places:
-        raise NoInput(f"no file matches {pattern} in {workspace}")
+        raise NoInput(f"no file matches {pattern} in {workspace}{_beside((workspace / pattern).parent)}")
     for folder in {above for place in places for above in place.parents}:
         refuse_lake(str(folder), (name for name in LAKES if (folder / name).is_dir()))
     yield from (_file(place, workspace) for place in places)
+
+
+def _beside(folder: Path) -> str:
+    """What is there in place of a file that is not: it may be late, or have another name."""
+    if PATTERN.search(str(folder)):
+        return ""
+    try:
+        tables = [place for place in folder.iterdir() if form_of(place.name)]
+        newest = max(tables, key=lambda place: place.stat().st_mtime, default=None)
+    except OSError:
+        return f"; there is no folder {folder}" if not folder.exists() else ""
+    return f"; the newest table in that folder is {newest.name}" if newest else "; that folder has no tables"
 
 
 def _folder(folder: Path, workspace: Path) -> Iterator[InputFile]:
@@ -148,7 +160,7 @@ def _folder(folder: Path, workspace: Path) -> Iterator[InputFile]:
     folders = [place.name for place in places if place.is_dir() and not form_of(place.name)]
     tables = tables_of(str(folder), [place.name for place in places if place.name not in folders], folders)
     if not tables:
-        raise NoInput(f"there is no {KNOWN} file in {folder}")
+        raise NoInput(f"there is no table in {folder} ({KNOWN})")
     return (_file(folder / name, workspace) for name in tables)
 
 

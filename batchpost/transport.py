@@ -18,9 +18,9 @@ from enum import IntEnum
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from batchpost import __version__
 from batchpost.errors import UsageError
 from batchpost.model import Reply, Target
+from batchpost.version import __version__
 
 __all__ = [
     "MAX_IDLE",
@@ -233,7 +233,8 @@ def tls_context(ca_file: str | None = None) -> ssl.SSLContext:
             context.load_verify_locations(ca_file)
         except OSError as error:  # SSLError is one
             reason = "no certificate in it" if isinstance(error, ssl.SSLError) else _os_reason(error)
-            raise UsageError(f"ca_file {ca_file}: {reason}") from None
+            told = f"[api] ca_file {ca_file}: {reason}. Name a PEM file of certificates"
+            raise UsageError(told, then="{check}") from None
     return context
 
 

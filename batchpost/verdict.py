@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from batchpost.model import Fault, Outcome, Repeat, Reply, Row, Settlement, Stop
+from batchpost.model import Fault, Outcome, Repeat, Reply, Row, Settlement, Stop, Target
 from batchpost.redact import printable
 
 __all__ = ["Action", "Verdict", "judge", "when_exhausted"]
@@ -67,10 +67,9 @@ _BY_LEAD_STATUS = {"missingField": "missing_field", "invalidField": "invalid_fie
 _REFUSALS = frozenset({"rejected", *_BY_LEAD_STATUS})
 _STATED = {as_written: code for code in range(100, 1000) for as_written in (code, str(code))}
 _BY_CODE = {404: "not_found", 413: "too_large", 422: "invalid_field"}
-_STOPS = {
-    401: ("unauthorized", "The platform refused the token (401): put the right enrichment token in place"),
-    405: ("method_not_allowed", "The platform does not take POST on this path (405): check base_url and the route"),
-}
+_NO_POST = Stop(
+    "method_not_allowed", "The platform takes no POST on this path (405): check [api] base_url and the route", 4
+)
 
 
 def judge(result: Reply | Fault, row: Row, *, now: float, accept_foreign: bool = False) -> Verdict:
@@ -95,9 +94,8 @@ def judge(result: Reply | Fault, row: Row, *, now: float, accept_foreign: bool =
         return _no_end("server_error" if code >= 500 else "timeout", message or f"HTTP {code}", row, result.status)
     if code == 403:
         return _forbidden(message, row, result.status)
-    if code in _STOPS:
-        cause, text = _STOPS[code]
-        return Verdict(Action.STOP, stop=Stop(cause, text, 4))
+    if code in (401, 405):
+        return Verdict(Action.STOP, stop=_unauthorized(row.target) if code == 401 else _NO_POST)
     if code < 400:
         return _redirect(result, row)
     return _refused(result.status, body, message, row, accept_foreign)
@@ -182,9 +180,22 @@ def _forbidden(message: str, row: Row, status: int) -> Verdict:
     return Verdict(Action.RETRY, Settlement(Outcome.FAILED, "forbidden", message, status), few=True)
 
 
+def _unauthorized(target: Target) -> Stop:
+    """Names where the token comes from, never the token. Events have none (the platform's pages)."""
+    if not target.token:
+        message = "The platform asks for a token (401), and an event has none: check [api] base_url and the id there"
+    else:
+        place = f"into {target.token_from}" if target.token_from else "where [api] says"
+        message = (
+            f"The platform refused the token (401) of the campaign {target.campaign_id}: put its enrichment token, "
+            f"not the form's, {place}"
+        )
+    return Stop("unauthorized", message, 4)
+
+
 def _redirect(reply: Reply, row: Row) -> Verdict:
     """Not an answer (RFC 9110, 15.2 and 15.4): whoever sent it, the request did arrive there."""
-    stop = Stop("redirect", f"The platform answered with a redirect ({reply.status}): check base_url", 4)
+    stop = Stop("redirect", f"The platform answered with a redirect ({reply.status}): check [api] base_url", 4)
     if row.repeat is Repeat.FIRES_AGAIN:
         settlement = Settlement(Outcome.UNKNOWN, "redirect", f"HTTP {reply.status}", reply.status)
         return Verdict(Action.STOP, settlement, may_be_applied=True, stop=stop)

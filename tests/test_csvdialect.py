@@ -56,7 +56,9 @@ def test_an_ambiguous_delimiter_is_asked_for(head: str) -> None:
 
 @pytest.mark.parametrize(("names", "line"), [('"Lead,"Name"', 1), ('Le"ad,Name', 1), ('May\nLe"ad,Name', 2)])
 def test_a_header_whose_quotes_are_not_right_is_not_taken_for_a_title(names: str, line: int) -> None:
-    with pytest.raises(InputRefused, match=rf"line {line} may be the header .*: it has cells, and quotes") as caught:
+    with pytest.raises(
+        InputRefused, match=rf"line {line}: this may be the header .*: it has cells, and quotes"
+    ) as caught:
         header(f"{names}\nAnna,Bern\nBen,Basel\nCleo,Chur\n")
     assert f"[source] header_row = {line}" in caught.value.hint
     assert header('The "best" of May\nLead,Name\nAnna,Bern\nBen,Basel\n').columns == ("Lead", "Name")
@@ -76,7 +78,7 @@ def test_a_table_above_another_one_is_not_taken_for_titles() -> None:
 
 
 def test_what_may_be_a_header_is_not_taken_for_a_title_of_another_delimiter() -> None:
-    with pytest.raises(InputRefused, match=r"line 1 may be the header or not") as caught:
+    with pytest.raises(InputRefused, match=r"line 1: this may be the header or not") as caught:
         header("2024;Lead;Payout;City\n;;;1,25\n1,25;;;\n")
     assert "[source] header_row = 1" in caught.value.hint
 
@@ -125,7 +127,7 @@ def test_a_header_beyond_the_end_is_refused() -> None:
         ("a,b, a \n", 1, "columns 1 and 3 have the same name, 'a'"),
         ("a,,column 2\n", 1, "columns 2 and 3 have the same name, 'column 2'"),
         ("\n,\n", 1, "the header is empty.*header_row"),
-        (" , ,\n1,2,3\n4,5,6\n", 2, "line 2 may be the header or not: column 1 of it is a number"),
+        (" , ,\n1,2,3\n4,5,6\n", 2, "this may be the header or not: column 1 of it is a number"),
         ('a,"b\n1,2\n', 1, "a quote is opened here and never closed"),
         ('"a\nb","c\n', 2, "a quote is opened here and never closed"),
         ('a"b,c\n', 1, "stray quote"),
@@ -228,6 +230,6 @@ def test_a_rare_delimiter_is_asked_for(delimiter: str) -> None:
 
 
 def test_a_table_without_a_header_is_refused_with_the_key_to_set() -> None:
-    with pytest.raises(InputRefused, match=r"line 1 may be .* column 2 of it is a number.*header_row = 1"):
+    with pytest.raises(InputRefused, match=r"line 1: this may be .* column 2 of it is a number.*header_row = 1"):
         header("txn,12.50\ntxn,8.00\n")
     assert header("txn,12.50\ntxn,8.00\n", header_row=1).columns == ("txn", "12.50")

@@ -191,6 +191,26 @@ def test_an_unsound_record_is_refused_by_its_line(
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("limits", [None, TINY], ids=["one block", "tiny blocks"])
+@pytest.mark.parametrize(
+    ("text", "torn"),
+    [
+        ("a,b\n1,2\n3", True),
+        ("a,b\r1,2\r3", True),
+        ("a,b\n1,2\n3\n", False),
+        ("a,b\n1\n3,4", False),
+        ("a,b\n1,2\n3,4,5", False),
+    ],
+)
+def test_a_file_that_ends_in_the_middle_of_a_line_is_to_be_fetched_again(
+    open_csv: Open, limits: Limits | None, text: str, torn: bool
+) -> None:
+    """Mending the line would hide that others are missing."""
+    with pytest.raises(InputRefused) as caught:
+        rows(open_csv(text, limits))
+    assert ("fetch or export it again" in caught.value.hint) is torn
+
+
 def test_nothing_of_a_file_is_withheld_or_sent_on_before_the_fault(open_csv: Open) -> None:
     seen: list[Batch] = []
     with pytest.raises(InputRefused, match="line 6"):

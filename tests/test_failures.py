@@ -5,24 +5,41 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 
 import click
 import pytest
 
-from batchpost.errors import BatchpostError, InputRefused, JobError, Locked, Mistake, NoInput
+from batchpost.errors import (
+    BatchpostError,
+    CutShort,
+    InputRefused,
+    JobError,
+    LedgerError,
+    Locked,
+    Mistake,
+    NoInput,
+    SecretError,
+    UsageError,
+)
 from batchpost.failures import (
+    Situation,
     Terminated,
     failure,
     heed_signals,
     internal_error,
+    last_words,
     most_urgent,
     stop_if_told,
     tell_failure,
     traceback_text,
 )
+from batchpost.history import DamagedJournal
 from batchpost.output import Output
 
+MISTAKE = Mistake("fields.revenue", "is missing", 3, path="j.toml")
 CONTRACT = (130, 143, 70, 4, 69, 6, 3, 1, 0)
 
 
@@ -61,9 +78,8 @@ def test_errors_made_for_people_keep_their_text_and_code(error: BatchpostError, 
 @pytest.mark.parametrize(
     ("error", "code", "name"), [(KeyboardInterrupt(), 130, "SIGINT"), (Terminated(), 143, "SIGTERM")]
 )
-def test_a_signal_says_whether_anything_was_sent(error: BaseException, code: int, name: str) -> None:
-    assert failure(error) == (f"Stopped by {name}. Nothing was sent", code)
-    assert failure(error, sending=True)[0].startswith(f"Stopped by {name}. What was sent is recorded")
+def test_a_signal_is_told_by_its_name(error: BaseException, code: int, name: str) -> None:
+    assert failure(error) == (f"Stopped by {name}", code)
     abort = click.Abort()
     abort.__cause__ = error
     assert failure(abort) == failure(error)
@@ -71,9 +87,10 @@ def test_a_signal_says_whether_anything_was_sent(error: BaseException, code: int
 
 def test_a_disk_that_fails_is_exit_2_before_and_4_after_the_first_request() -> None:
     error = PermissionError(13, "Permission denied", "/srv/results")
-    assert failure(error) == ("/srv/results: Permission denied. Nothing was sent", 2)
+    assert failure(error) == ("/srv/results: Permission denied. See who may read and write it, and its folder", 2)
     assert failure(error, sending=True)[1] == 4
-    assert failure(OSError(28, "No space left on device"))[0] == "No space left on device. Nothing was sent"
+    assert failure(OSError(28, "No space left on device"))[0] == "No space left on device. Make room on its disk"
+    assert failure(OSError(5, "Input/output error", "a.db"))[0] == "a.db: Input/output error"
 
 
 @pytest.mark.parametrize(
@@ -89,7 +106,7 @@ def test_a_bug_is_told_by_type_and_place_without_its_text(make: Callable[[], Exc
     assert code == 70
     assert "example.com" not in text
     assert " at test_failures.py:" in text
-    assert "BATCHPOST_DEBUG=1" in text
+    assert text.endswith("This is a bug of batchpost")
 
 
 def test_the_place_of_a_bug_is_in_our_own_code() -> None:
@@ -140,9 +157,123 @@ def test_a_name_in_a_message_begins_no_line_of_its_own(error: Exception) -> None
 def test_a_list_of_mistakes_stands_alone_and_one_line_names_its_job() -> None:
     err = io.StringIO()
     output = Output(io.StringIO(), err)
-    tell_failure(JobError([Mistake("a", "b"), Mistake("c", "d")]), output, about="nightly")
+    tell_failure(JobError([MISTAKE, Mistake("c", "d")]), output, about="nightly")
     tell_failure(NoInput("nothing there"), output, about="nightly")
-    assert err.getvalue() == "a: b\nc: d\nnightly: nothing there\n"
+    assert err.getvalue() == "c: d\nj.toml:3: fields.revenue: is missing\n2 mistakes\nnightly: nothing there\n"
+
+
+def test_a_mistake_is_told_with_its_file_as_it_is_seen_from_here() -> None:
+    here = Path.cwd()
+    assert failure(JobError([Mistake("a", "b", 3, path=str(here / "jobs/x.toml"))]))[0] == "jobs/x.toml:3: a: b"
+    assert failure(JobError([Mistake("a", "b", path="/srv/x.toml")]))[0] == "/srv/x.toml: a: b"
+
+
+# -- the last line -----------------------------------------------------------------------------------------------------
+
+SENDING = Situation(
+    "batchpost run j.toml",
+    help="batchpost run --help",
+    check="batchpost check j.toml",
+    plan="batchpost plan j.toml",
+    sends=True,
+    waits=True,
+)
+LOOKING = replace(SENDING, command="batchpost show latest", help="batchpost show --help", sends=False, waits=False)
+MADE: dict[type[BatchpostError], BatchpostError] = {
+    JobError: JobError([MISTAKE]),
+    InputRefused: InputRefused("in.csv", "is torn"),
+    DamagedJournal: DamagedJournal(Path("runs/R1/sitting-0001.log"), "damaged"),
+}
+OTHERS = (
+    click.UsageError("what?"),
+    click.BadParameter("what?"),
+    click.FileError("a"),
+    click.Abort(),
+    KeyboardInterrupt(),
+    Terminated(),
+    EOFError(),
+    OSError(28, "No space left on device"),
+    OSError("a library's own"),
+    ValueError(),
+    MemoryError(),
+    BaseExceptionGroup("", [ValueError()]),
+)
+
+
+def kinds(kind: type[BatchpostError] = BatchpostError) -> Iterator[type[BatchpostError]]:
+    """Every error of the program's own."""
+    yield kind
+    for below in kind.__subclasses__():
+        yield from kinds(below)
+
+
+EVERY = [*(MADE.get(kind) or kind("what is wrong") for kind in kinds()), *OTHERS]
+
+
+@pytest.mark.parametrize("sending", [SENDING, Situation(sends=True), replace(SENDING, begun=True)])
+@pytest.mark.parametrize("error", EVERY, ids=lambda error: type(error).__name__)
+def test_whatever_ends_a_command_that_sends_has_a_last_line(error: BaseException, sending: Situation) -> None:
+    begun = sending.begun or isinstance(error, CutShort)
+    told, _, then = last_words(error, sending).partition(" Next: ")
+    assert told == f"Safe to repeat: yes. {'What was sent is recorded' if begun else 'Nothing was sent'}."
+    assert "batchpost" in then
+    assert "{" not in then
+
+
+NEXT: list[tuple[BaseException, str]] = [
+    (UsageError("a"), "mend that, then batchpost run j.toml"),
+    (UsageError("a", then="{help}"), "batchpost run --help"),
+    (click.UsageError("a"), "batchpost run --help"),
+    (JobError([MISTAKE]), "batchpost check j.toml"),
+    (JobError([Mistake("--rate", "a")]), "batchpost run --help"),
+    (SecretError("a"), "batchpost check j.toml"),
+    (LedgerError("a", then="restore it, then {run}"), "restore it, then batchpost run j.toml"),
+    (InputRefused("a", "b"), "batchpost plan j.toml"),
+    (NoInput("a"), "batchpost run j.toml --wait 2h"),
+    (Locked("a"), "batchpost run j.toml --wait 2h"),
+    (CutShort("a"), "mend that, then batchpost run j.toml"),
+    (OSError(28, "a"), "mend that, then batchpost run j.toml"),
+    (KeyboardInterrupt(), "batchpost run j.toml"),
+    (ValueError("a"), "BATCHPOST_DEBUG=1 batchpost run j.toml, and report what it says"),
+]
+
+
+@pytest.mark.parametrize(("error", "then"), NEXT)
+def test_the_last_line_says_what_to_do_next(error: BaseException, then: str) -> None:
+    assert last_words(error, SENDING).endswith(f" Next: {then}")
+
+
+def test_a_bug_that_was_shown_already_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATCHPOST_DEBUG", "1")
+    assert last_words(ValueError(), SENDING).endswith("Next: report the lines above, and what was done")
+
+
+def test_who_waited_already_is_not_told_to_wait_longer() -> None:
+    waited = replace(SENDING, command="batchpost run j.toml --wait 5m")
+    assert last_words(NoInput("a"), waited).endswith(" Next: batchpost run j.toml --wait 5m")
+
+
+def test_without_a_job_there_is_nothing_to_check_or_to_plan() -> None:
+    retrying = Situation("batchpost retry R1", sends=True)
+    for error in (JobError([MISTAKE]), InputRefused("a", "b")):
+        assert last_words(error, retrying).endswith(" Next: mend that, then batchpost retry R1")
+
+
+def test_a_command_that_looks_says_only_what_is_something_else_than_itself() -> None:
+    told = [
+        last_words(error, LOOKING) for error in (UsageError("a"), NoInput("a"), KeyboardInterrupt(), OSError(2, "a"))
+    ]
+    assert told == [""] * 4
+    assert last_words(LedgerError("a", then="restore it, then {run}"), LOOKING) == ""
+    assert last_words(UsageError("a", then="batchpost runs"), LOOKING) == "Next: batchpost runs"
+    assert last_words(click.UsageError("a"), LOOKING) == "Next: batchpost show --help"
+    assert last_words(ValueError(), LOOKING).startswith("Next: BATCHPOST_DEBUG=1 batchpost show latest")
+
+
+def test_no_name_in_advice_begins_a_line_or_stands_for_a_command() -> None:
+    odd = UsageError("a", then="batchpost run a\n{run} {other}")
+    assert last_words(odd, SENDING).endswith("Next: batchpost run a batchpost run j.toml {other}")
+    assert last_words(odd, SENDING).isprintable()
 
 
 @pytest.fixture

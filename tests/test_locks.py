@@ -11,7 +11,7 @@ from threading import Timer
 import pytest
 
 from batchpost.errors import Locked
-from batchpost.locks import Locks, holder, is_held, operation_locks, remove_lock
+from batchpost.locks import Locks, holder, is_held, operation_locks, remove_lock, what_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -21,8 +21,26 @@ def test_a_lock_is_taken_once_and_names_its_holder(tmp_path: Path) -> None:
         first.take("job nightly", "the job nightly")
         with pytest.raises(Locked, match=rf"holds the job nightly \(process {os.getpid()} since \d{{4}}-") as caught:
             second.take("job nightly", "the job nightly")
-        assert "--wait" in str(caught.value)
+        assert "`batchpost stop nightly`" in str(caught.value)
         second.take("job other", "the job other")
+
+
+def test_what_another_job_holds_is_told_with_that_job_and_how_to_end_it(tmp_path: Path) -> None:
+    events, updates = "events https://a:443", "updates https://a:443 cmp_a"
+    with Locks(tmp_path) as first, Locks(tmp_path) as second:
+        first.take("job all sales", "the job all sales")
+        first.take(events, what_of(events))
+        first.take(updates, what_of(updates))
+        second.take("job nightly", "the job nightly")
+        with pytest.raises(Locked) as caught:
+            second.take(events, what_of(events))
+        assert str(caught.value).startswith(f"A run of the job all sales (process {os.getpid()} since ")
+        assert str(caught.value).endswith(
+            ") holds the events of https://a:443. Wait until it has ended, or end it gently with "
+            "`batchpost stop 'all sales'`"
+        )
+        with pytest.raises(Locked, match=r"holds the updates of the campaign cmp_a on https://a:443\. Wait"):
+            second.take(updates, what_of(updates))
 
 
 def test_all_locks_are_given_back_at_the_end_also_after_an_error(tmp_path: Path) -> None:

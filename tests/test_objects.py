@@ -10,6 +10,7 @@ import pytest
 
 from batchpost.errors import BatchpostError, InputRefused, NoInput, UsageError
 from batchpost.objects import Objects, refusal
+from tests.fileserver import Answer, file_server
 from tests.storage import Storage, storage
 
 BIG = bytes(range(256)) * 80_000  # more than one request brings
@@ -78,7 +79,21 @@ def test_an_object_that_never_keeps_still_is_refused(s3: Storage) -> None:
 def test_what_is_not_there_is_no_input_yet(s3: Storage) -> None:
     with pytest.raises(NoInput, match=r"there is no s3://exports/none\.csv"):
         fetched(s3, "none.csv")
-    assert Objects("nobody", s3.environ).listed("", deep=False) == ([], [])
+    assert Objects("exports", s3.environ).listed("none/", deep=True) == ([], [])
+
+
+def test_a_bucket_that_does_not_exist_is_a_mistake_and_nothing_to_wait_for(s3: Storage) -> None:
+    nobody = Objects("nobody", s3.environ)
+    for ask in (lambda: nobody.fetch("a.csv", io.BytesIO()), lambda: nobody.listed("in/", deep=True)):
+        with pytest.raises(UsageError, match=r"s3://nobody: there is no such bucket\. Correct its name"):
+            ask()
+
+
+def test_who_may_not_look_at_the_bucket_is_told_of_the_object(s3: Storage) -> None:
+    with file_server(lambda asked, _: Answer(status=404 if asked.path.endswith("none.csv") else 403)) as server:
+        with pytest.raises(NoInput, match=r"there is no s3://exports/none\.csv"):
+            fetched(s3, "none.csv", {**s3.environ, "AWS_ENDPOINT_URL": server.url})
+        assert [asked.path.rstrip("/") for asked in server.asked] == ["/exports/none.csv", "/exports"]
 
 
 def test_a_storage_that_cannot_be_reached_may_be_later(s3: Storage) -> None:
@@ -107,7 +122,7 @@ WORDS = "When reading information for key 'a' in bucket 'b': AWS Error {} during
     [
         (WORDS.format("ACCESS_DENIED"), InputRefused, "access is denied. Reading it needs s3:GetObject"),
         (WORDS.format("UNKNOWN (HTTP status 403)"), InputRefused, "access is denied"),
-        (WORDS.format("NO_SUCH_BUCKET"), InputRefused, "no such bucket"),
+        (WORDS.format("NO_SUCH_BUCKET"), UsageError, "no such bucket"),
         (WORDS.format("INVALID_ACCESS_KEY_ID"), UsageError, "are not those of anybody there"),
         (WORDS.format("SIGNATURE_DOES_NOT_MATCH"), UsageError, "are not those of anybody there"),
         (WORDS.format("UNKNOWN (HTTP status 400) ExpiredToken"), UsageError, "have expired"),

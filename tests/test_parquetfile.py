@@ -21,11 +21,11 @@ import pytest
 
 from batchpost.batch import InputFile
 from batchpost.errors import InputChanged, InputRefused
+from batchpost.firstpass import Plan, read_input
 from batchpost.identity import Identity
 from batchpost.job import Source
 from batchpost.jobfile import check_columns
 from batchpost.parquetfile import ParquetFile
-from batchpost.plan import Plan, read_input
 from batchpost.readerprocess import Header, ReaderProcess, reader_process
 from batchpost.source import find_files, open_input
 from batchpost.spool import read_spool

@@ -99,6 +99,18 @@ def test_a_token_put_in_place_since_is_taken_up_and_the_same_one_is_not(tmp_path
     assert found.renewed(renewed) is None
 
 
+def test_a_target_says_where_its_token_comes_from(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("old\n")
+    found = targets(tmp_path, "update-lead", 'token = "file:token"')
+    assert found("cmp_a").token_from == "file:token"
+    (tmp_path / "token").write_text("new\n")
+    renewed = found.renewed(a_row(target=found("cmp_a")))
+    assert renewed is not None
+    assert renewed.target.token_from == "file:token"
+    assert targets(tmp_path, "update-lead", f"-token\n{TOKEN_A}")("cmp_a").token_from == "env:TOKEN_A"
+    assert targets(tmp_path, "global-event")(None).token_from == ""
+
+
 def test_an_event_has_no_token_to_renew(tmp_path: Path) -> None:
     found = targets(tmp_path, "global-event")
     assert found.renewed(a_row(target=found(None))) is None

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from batchpost import __version__
 from batchpost.errors import UsageError
 from batchpost.model import Reply, Target
 from batchpost.replies import MAX_BODY, complete_reply, header_map
 from batchpost.transport import Heads, Origin, Transport, tls_context
+from batchpost.version import __version__
 from tests.hostile import Hostile, answering
 from tests.wire import (
     BODY,
@@ -167,7 +167,7 @@ def test_a_ca_file_that_cannot_be_used_is_refused_by_name(tmp_path: Path) -> Non
     empty = tmp_path / "empty.pem"
     empty.write_text("nothing")
     for path, reason in ((empty, "no certificate in it"), (tmp_path / "gone.pem", "no such file or directory")):
-        with pytest.raises(UsageError, match=rf"^ca_file {re.escape(str(path))}: {reason}$"):
+        with pytest.raises(UsageError, match=rf"^\[api\] ca_file {re.escape(str(path))}: {reason}\. Name a PEM"):
             tls_context(str(path))
 
 

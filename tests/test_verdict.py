@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchpost.model import Fault, Outcome, Repeat, Reply, Row
+from batchpost.model import Fault, Outcome, Repeat, Reply, Row, Target
 from batchpost.verdict import Action, Verdict, when_exhausted
 from batchpost.verdict import judge as judge_at
 from tests.fakes import CONVERSION, DUPLICATE, INACTIVE, LOCKED, NO_LEAD, TRACKING, UNSOLD, UPDATED, a_row, reply
@@ -230,6 +230,24 @@ def test_rate_headers_on_a_success_change_nothing() -> None:
 )
 def test_the_circuit_counts_what_was_not_served(result: Reply | Fault, served: bool) -> None:
     assert judge(result, a_row(repeat=Repeat.HARMLESS)).served is served
+
+
+def test_a_refused_token_is_told_by_where_it_comes_from_and_never_shown() -> None:
+    target = Target("/api/lead/update/cmp_a", "cmp_a", "tok_secret", "env:TOKEN_A")
+    stop = judge(reply(401, {"message": "tok_secret"}), a_row(target=target)).stop
+    assert stop is not None
+    assert stop.message == (
+        "The platform refused the token (401) of the campaign cmp_a: put its enrichment token, not the form's, into "
+        "env:TOKEN_A"
+    )
+
+
+def test_an_event_has_no_token_that_could_be_the_wrong_one() -> None:
+    stop = judge(reply(401, {}), a_row(target=Target("/api/event/global/org_secret"))).stop
+    assert stop is not None
+    assert (stop.cause, stop.exit_code) == ("unauthorized", 4)
+    assert "an event has none" in stop.message
+    assert "org_secret" not in stop.message
 
 
 @pytest.mark.parametrize("repeat", COLUMNS)
