@@ -12,12 +12,13 @@ import polars as pl
 
 from batchpost.ahead import ahead
 from batchpost.fates import SEND
+from batchpost.firstpass import Operation, Plan
 from batchpost.job import Job
 from batchpost.ledger import Ledger
 from batchpost.ledgerrows import Delivered
 from batchpost.links import Order
 from batchpost.model import Outcome
-from batchpost.plan import Operation, Plan
+from batchpost.pulse import Doing, unseen
 from batchpost.resolutions import DUE, Decided, Resolutions
 from batchpost.rowbytes import bits, byte_column
 
@@ -81,7 +82,14 @@ class _GoesOut:
 
 
 def compare(
-    plan: Plan, job: Job, ledger: Ledger, position: Position, contents: Sequence[bytes], *, chunk: int = 200_000
+    plan: Plan,
+    job: Job,
+    ledger: Ledger,
+    position: Position,
+    contents: Sequence[bytes],
+    *,
+    chunk: int = 200_000,
+    doing: Doing = unseen,
 ) -> list[Correction]:
     """Settle the rows that need no request, mark those in doubt; returns the events whose money or date changed.
 
@@ -91,8 +99,10 @@ def compare(
     _same_rows(plan, ledger, contents, decisions.taken_back() if job.spec.is_event else set())
     doubtful = decisions.doubtful()
     corrections: list[Correction] = []
-    goes_out = _GoesOut(plan.repeated)
+    goes_out, compared = _GoesOut(plan.repeated), 0
     for frame in () if ledger.blank else _chunks(ahead(plan.operations()), chunk):
+        doing("comparing with the ledger", compared)
+        compared += frame.height
         keys = frame["key"].filter(frame["key"].is_in(doubtful.implode())).to_list()
         decided, doubts = (decisions.about(keys), ledger.doubts(keys)) if keys else ({}, {})
         if job.spec.is_event:

@@ -18,6 +18,7 @@ import anyio
 from batchpost.journal import Journal
 from batchpost.model import Repeat, Row, Stop
 from batchpost.pacing import Pacing
+from batchpost.pulse import Pulse
 from batchpost.rowqueue import RowQueue, Task
 from batchpost.settling import Limits, Settling
 from batchpost.tally import Tally
@@ -110,6 +111,34 @@ class Delivery:
         self._wake()
         self._feed_again()
 
+    def pulse(self, now: float, to_send: int = 0) -> Pulse:
+        """How it goes at this moment; ``to_send`` are all rows that go out."""
+        tally, pacing = self.tally, self._pacing
+        paused_for, why = self._pause(now)
+        opened = pacing.circuit.opened_at
+        return Pulse(
+            settled=tally.settled,
+            to_send=to_send,
+            requests=tally.requests,
+            retried=tally.retried,
+            rate_now=pacing.window.recent(now),
+            rate_allowed=pacing.window.rate,
+            in_flight=self._in_flight,
+            in_flight_allowed=pacing.in_flight.now,
+            paused_for=paused_for,
+            paused_why=why,
+            down_for=0.0 if opened is None else now - opened,
+        )
+
+    def _pause(self, now: float) -> tuple[float, str]:
+        if self._stop_asked:
+            return (0.0 if self._drained_at == inf else max(0.0, self._drained_at - now)), "stopping"
+        paused_for, why = self._pacing.pause_at(now)
+        if why or self._in_flight:
+            return paused_for, why
+        due = self._queue.due_in(now)
+        return (due, "backoff") if 0 < due < inf else (0.0, "")
+
     def _fail(self, error: Exception) -> None:
         """An error in one part must not cost the ends of requests in flight: it stops the run in order."""
         self._error = self._error or error
@@ -181,7 +210,10 @@ class Delivery:
     def _stop_at_limit(self) -> None:
         """What is claimed still goes out; the run ends early only if something is left behind."""
         if self._queue.more():
-            self.stop_reason = self.stop_reason or Stop("limit", f"Stopped after {self._limits.rows:,.0f} rows", 6)
+            self.stop_reason = self.stop_reason or Stop("limit", f"Stopped after {self._rows_allowed()}", 6)
+
+    def _rows_allowed(self) -> str:
+        return f"{self._limits.rows:,.0f} row{'' if self._limits.rows == 1 else 's'}, as it was told to"
 
     def _close(self, row: Row) -> None:
         if self._queue.close(row):
@@ -229,7 +261,7 @@ class Delivery:
         room = self._pacing.in_flight.now - self._in_flight
         allowed = min(room, self._pacing.allowed(now)) if room > 0 else 0
         if allowed <= 0:
-            if stop := self._pacing.outage(now):
+            if stop := self._pacing.outage(now, self._settling.trouble):
                 self.stop(stop)
             return
         tasks = self._sendable(self._queue.pick(allowed, now))

@@ -5,6 +5,7 @@ The registers of runs are in the ledgers; which ledgers there are, the workspace
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,18 +15,31 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from batchpost.booksview import books_lines, books_of, expect_lines, remedy_lines
+from batchpost.closing import next_lines
 from batchpost.errors import UsageError
-from batchpost.layout import aligned, counted, moment, short_command, short_path
+from batchpost.jobtext import did_you_mean
+from batchpost.layout import aligned, counted, moment, short_path
 from batchpost.ledger import Ledger
 from batchpost.ledgerrows import RunRecord
 from batchpost.locks import is_held
 from batchpost.model import Outcome
+from batchpost.output import Line, wrapped
 from batchpost.places import Places, read_summary
-from batchpost.progress import books_text
 from batchpost.resolutions import Resolutions
-from batchpost.summary import next_command
+from batchpost.summary import TROUBLE, next_command
 
-__all__ = ["Found", "all_runs", "find_home", "find_run", "ledger_files", "next_of", "runs_text", "show_text"]
+__all__ = [
+    "Found",
+    "all_runs",
+    "find_home",
+    "find_run",
+    "ledger_files",
+    "next_of",
+    "runs_text",
+    "show_lines",
+    "show_text",
+]
 
 _DEFAULT_LEDGER = "sqlite:.batchpost/ledger.db"
 LATEST = "latest"
@@ -126,8 +140,13 @@ def find_run(runs: Sequence[Found], name: str, workspace: Path) -> Found:
         return found[0]
     if begun and name:
         listed = ", ".join(run.record.run_id for run in begun[:5])
-        raise UsageError(f"{name} may be one of {len(begun)} runs: {listed}{', ...' if len(begun) > 5 else ''}")
-    raise UsageError(f"there is no run or job {name} in {workspace}. `batchpost runs` lists them")
+        many = f"{name} may be one of {len(begun)} runs: {listed}{', ...' if len(begun) > 5 else ''}"
+        raise UsageError(f"{many}. Write more of its id", then="batchpost runs")
+    if not runs:
+        raise UsageError(f"there are no runs in {workspace} yet. If they are elsewhere, say --workspace DIR")
+    near = did_you_mean(name, {LATEST, *(run.record.job for run in runs)})
+    hint = f" ({near})" if near else ""
+    raise UsageError(f"there is no run or job {name} in {workspace}{hint}", then="batchpost runs")
 
 
 def runs_text(runs: Sequence[Found], workspace: Path) -> str:
@@ -148,7 +167,13 @@ def runs_text(runs: Sequence[Found], workspace: Path) -> str:
 
 
 def show_text(run: Found, here: Path) -> str:
-    """One run: its books, reasons and money, what is outstanding, and the command to type next."""
+    """As :func:`show_lines`, as plain text."""
+    return "\n".join(line.text for line in show_lines(run, here))
+
+
+def show_lines(run: Found, here: Path, *, width: int = 0) -> list[Line]:
+    """One run, for a terminal of ``width`` columns (0: for a file): what is known of it, its table of books, what is
+    outstanding, and the command to type next."""
     summary, record = run.summary, run.record
     head = [
         ("run", f"{record.run_id}{'  (a test)' if record.test else ''}"),
@@ -159,14 +184,25 @@ def show_text(run: Found, here: Path) -> str:
         *(("file", f"{source['path']} ({counted(source['rows'], 'row')})") for source in summary.get("source", ())),
         ("results", short_path(run.folder, here)),
     ]
-    lines = aligned(head)
+    *facts, where = (Line(text) for text in aligned(head))
+    parts = [[*(line for fact in facts for line in wrapped(fact, width, indent=" " * 10)), where]]
     if summary.get("rows"):
-        lines += ["", books_text(summary)]
-    if outstanding := list(_outstanding(run, summary)):
-        lines += ["", *outstanding]
-    if command := next_of(run):
-        lines += ["", f"Next: {short_command(command, here)}"]
-    return "\n".join(lines)
+        books = books_lines(books_of(summary), summary.get("source") or (), width=width)
+        parts.append([*books, *expect_lines(summary, width=width)])
+    if remedies := remedy_lines(books_of(summary), record.run_id, width=width):
+        parts.append([Line("What to do:"), *remedies])
+        parts.append([Line(text) for text in _rows_to_see(run, summary)])
+    parts.append([line for text in _outstanding(run, summary) for line in wrapped(Line(text), width, indent="  ")])
+    if command := next_of(run, looked=True):
+        parts.append([Line(_title(run, command)), *next_lines(command, here)[1:]])
+    return [line for part in parts if part for line in (Line(""), *part)][1:]
+
+
+def _title(run: Found, command: str) -> str:
+    """What a command is for: a run that is well and under way has no next one, and one to be looked at was just now."""
+    if run.held:
+        return "It is under way. To end it gently, if it must not go on:"
+    return "Next:" if command == next_of(run) else "Next, when that is mended:"
 
 
 def _started(run: Found) -> str:
@@ -174,9 +210,19 @@ def _started(run: Found) -> str:
 
 
 def _state_text(run: Found, summary: Mapping[str, Any]) -> str:
+    if run.state == "crashed":
+        return "crashed: it died before its end. The books are of its last second; it goes on from what is recorded"
     code = summary.get("exit_code")
     text = run.state if code is None else f"{run.state}, exit code {code}"
     return f"{text}. {summary['message']}" if summary.get("message") else text
+
+
+def _rows_to_see(run: Found, summary: Mapping[str, Any]) -> Iterator[str]:
+    """How to see the rows that did not get through, each with what the platform said of it."""
+    left = [outcome.value for outcome in (*TROUBLE, Outcome.UNKNOWN) if summary["rows"].get(outcome.value)]
+    if left and not run.held and any(run.folder.glob("outcomes.*")):
+        yield "Their rows, each with its detail:"
+        yield f"  batchpost export {run.record.run_id} --only {','.join(left)}"
 
 
 def _outstanding(run: Found, summary: Mapping[str, Any]) -> Iterator[str]:
@@ -184,6 +230,8 @@ def _outstanding(run: Found, summary: Mapping[str, Any]) -> Iterator[str]:
     if run.doubts:
         settle = f"batchpost resolve {run_id}"
         told = "" if next_of(run) == settle else f". To settle them: {settle}"
+        if run.record.unfinished:  # what goes out again, as the platform refuses a second one, needs nobody
+            told = ". Those that can go out again safely are settled by the next run of it"
         yield f"Rows without a known end to this day: {run.doubts:,}{told}"
     if run.decided:
         decided = (f"{count:,} {action.replace('_', ' ')}" for action, count in run.decided.items())
@@ -193,22 +241,26 @@ def _outstanding(run: Found, summary: Mapping[str, Any]) -> Iterator[str]:
         yield f"When this run was made, rows of {earlier} without a known end: {count:,}"
     for name in ("to_fix", "corrections"):
         if summary.get(name) and (path := run.folder / f"{name}.csv").exists():
-            yield f"{path.name}: {summary[name]:,} rows"
+            yield f"{path.name}: {counted(summary[name], 'row')}"
+    if (run.folder / "report.html").exists():
+        yield "report.html: all of it to look at"
 
 
-def next_of(run: Found) -> str:
+def next_of(run: Found, *, looked: bool = False) -> str:
     """The command to type next about a run: the summary's own word, but for a run that ended without writing it, or
-    whose rows without a known end a person has settled since."""
+    whose rows without a known end a person has settled since. ``looked``: it is to follow on what that word says to
+    look at."""
     summary, run_id = run.summary, run.record.run_id
     job, said = summary.get("job_file", ""), str(summary.get("next") or "")
+    again = shlex.join(["batchpost", "run", job])
     if run.held:
         return f"batchpost stop {run.record.job}"
     if run.state == "abandoned":
-        return f"batchpost resolve {run_id}" if run.doubts else f"batchpost run {job}" if run.due and job else ""
+        return f"batchpost resolve {run_id}" if run.doubts else again if run.due and job else ""
     if run.state == "crashed":
-        return f"batchpost run {job}" if job else said
+        return said or (again if job else "")
     if run.record.unfinished or said == f"batchpost retry {run_id}":
-        return said
+        return str(summary.get("goes_on") or said) if looked and said == f"batchpost show {run_id}" else said
     if run.doubts or run.due:
         return f"batchpost {'resolve' if run.doubts else 'retry'} {run_id}"
     if said != f"batchpost resolve {run_id}":

@@ -9,14 +9,42 @@ import codecs
 import io
 import os
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING, TextIO, cast
+from typing import IO, TYPE_CHECKING, Literal, NamedTuple, TextIO, cast
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-__all__ = ["Output", "Steady", "one_line", "plain_text"]
+__all__ = ["Line", "Look", "Output", "Steady", "one_line", "plain_text", "wrapped"]
+
+Look = Literal["", "strong", "faint", "good", "trouble"]
+_LOOKS = {"strong": "1", "faint": "2", "good": "32", "trouble": "33"}  # SGR (ECMA-48)
+_SIZE = (80, 24)
+
+
+class Line(NamedTuple):
+    """A line for a person, and how it looks where there are colours; its text says the same without them."""
+
+    text: str
+    look: Look = ""
+
+    def shown(self, *, colors: bool) -> str:
+        """The line as it goes to a terminal or a file, its text without control characters."""
+        text = one_line(self.text)
+        return f"\x1b[{_LOOKS[self.look]}m{text}\x1b[0m" if colors and self.look and text else text
+
+
+def wrapped(line: Line, width: int, indent: str = "") -> list[Line]:
+    """The line as one or several of at most ``width`` columns (0: as it is), broken between words; ``indent`` goes
+    before the second one and those after it."""
+    if not width:
+        return [line]
+    texts = textwrap.wrap(
+        line.text, max(20, width), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return [Line(text, line.look) for text in texts or [""]]
 
 
 def plain_text(text: str) -> str:
@@ -64,6 +92,27 @@ class Steady:
     def isatty(self) -> bool:
         """Whether a person may be looking."""
         return self._stream is not None and not self._stream.closed and self._stream.isatty()
+
+    @property
+    def paints(self) -> bool:
+        """Whether it is a terminal where the cursor can be moved."""
+        return self.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb")
+
+    @property
+    def colors(self) -> bool:
+        """Whether it shows colours, and nobody has said that it should not (https://no-color.org)."""
+        return self.paints and not os.environ.get("NO_COLOR")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and lines of the terminal that it is; no columns where it is none."""
+        if not self.isatty():
+            return 0, 0
+        try:
+            size = os.get_terminal_size(self.fileno())
+        except (OSError, ValueError):
+            return _SIZE
+        return (size.columns or _SIZE[0], size.lines or _SIZE[1])
 
     def fileno(self) -> int:
         """The descriptor; raises OSError without one."""
@@ -133,6 +182,12 @@ class Output:
     def say(self, text: str) -> None:
         """A result: a text of one or more lines."""
         self.out.write(plain_text(text) + "\n")
+        self.out.flush()
+
+    def show(self, lines: Iterable[Line]) -> None:
+        """A result of lines that may have colours."""
+        colors = self.out.colors
+        self.out.write("".join(f"{line.shown(colors=colors)}\n" for line in lines))
         self.out.flush()
 
     def tell(self, text: str) -> None:

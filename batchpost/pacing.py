@@ -41,7 +41,7 @@ class RateWindow:
     def __init__(self, rate: float) -> None:
         self.rate = rate
         self._capacity = max(1, int(rate))
-        second = max(1.0, 1.0 / rate)
+        self._second = second = max(1.0, 1.0 / rate)
         self._window = second * _MARGIN
         self._starts: deque[tuple[float, int]] = deque()  # when, and how many at once
         self._count = 0
@@ -56,6 +56,11 @@ class RateWindow:
     def slack(self) -> float:
         """Seconds that a start may come late without costing the rate anything: several are made at once then."""
         return min(_LEISURE, self._burst / 2)
+
+    def recent(self, now: float) -> float:
+        """Requests a second that have started in the latest window."""
+        self._forget(now)
+        return self._count / self._second
 
     def delay(self, now: float) -> float:
         """Seconds until one more request may start."""
@@ -121,6 +126,10 @@ class Circuit:
         if self.opened_at is None:
             return 0.0
         return 1.0 if self._probing else max(0.0, self._next_probe - now)
+
+    def pause(self, now: float) -> float:
+        """Seconds until the next probe; 0 while one is under way."""
+        return 0.0 if self._probing else self.delay(now)
 
     def started(self) -> None:
         """A request starts: while open it is the probe."""
@@ -237,6 +246,7 @@ class Pacing:
         self._random = random
         self._slowing = Slowing(rate)
         self._paused_until = quiet_until
+        self._paused_why = ""
         self._pauses = 0
         self._in_vain = 0  # pauses in a row between which nothing was served
         self._served = False  # since the last pause
@@ -251,6 +261,13 @@ class Pacing:
         if self._pauses:
             self._recover(now)
         return self.window.delay(now)
+
+    def pause_at(self, now: float) -> tuple[float, str]:
+        """How many seconds more nothing new may start, or nothing but a probe, and why (see
+        :class:`batchpost.pulse.Pulse`); without a word where it is only the rate that says so."""
+        if now < self._paused_until and self._paused_why:
+            return self._paused_until - now, self._paused_why
+        return (self.circuit.pause(now), "circuit") if self.circuit.opened_at is not None else (0.0, "")
 
     def leisure(self, now: float) -> float:
         """Seconds until it is worth while to start requests: until a pause or a gap between probes is over, or else
@@ -288,20 +305,23 @@ class Pacing:
         are the same event, not a new one. Returns why the run ends where it is asked to wait more than 15 minutes.
         """
         if seconds > LONGEST_PAUSE:
-            return Stop("retry_after", f"The platform asks to wait {seconds:,.0f} s, more than 15 minutes", 69)
+            message = f"The platform asks to wait {seconds / 60:,.0f} minutes, more than 15: run again after that"
+            return Stop("retry_after", message, 69)
         if began >= self._pause_began:
             self._refused(now)
+        self._paused_why = "retry_after" if seconds >= 0 else "rate_limited"
         if seconds < 0:
             seconds = self._slowing.rest + (backoff(self._in_vain, self._random, cap=30.0) if self._in_vain else 0.0)
         self._paused_until = max(self._paused_until, now + seconds)
         return None
 
-    def outage(self, now: float) -> Stop | None:
-        """Why the run ends when the circuit has been open for more than 30 minutes."""
+    def outage(self, now: float, why: str = "") -> Stop | None:
+        """Why the run ends when the circuit has been open for more than 30 minutes; ``why`` that is, if it is known."""
         opened = self.circuit.opened_at
         if opened is None or now - opened < LONGEST_OUTAGE:
             return None
-        return Stop("circuit_open", "The platform has not served a request for 30 minutes", 69)
+        said = f" (the last attempt: {why})" if why else ""
+        return Stop("circuit_open", f"The platform has not served a request for 30 minutes{said}", 69)
 
     def _refused(self, now: float) -> None:
         """A refusal, and not one of several to what was in flight: the first one after a calm minute slows nothing."""

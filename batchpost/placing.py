@@ -16,7 +16,7 @@ __all__ = ["Match", "Order", "boolean_words", "date_reading", "is_date_name", "n
 
 Order = str | None  # "month" or "day": which comes first in a date, as a person said
 
-_USABLE = 0.8  # of the values must pass for a column to be a field by its name
+_USABLE = 0.8  # of the values that say something must pass for a column to be a field by its name
 _BY_VALUE = 0.95  # of the values must be e-mail addresses for a column to be email whatever it is called
 _FIRST = ("transaction_id", "event_id", "revenue", "conversion_date")
 _YES = ("y", "yes", "true", "1", "t", "ja", "j", "oui", "si", "x", "on")
@@ -115,7 +115,8 @@ def _candidates(field: str, route: Route, columns: Sequence[Column], order: Orde
         if not column.filled or (rank is None and not _shows(field, column)):
             continue
         fit = _suits(field, route.fields[field], column, order)
-        if fit.share >= _USABLE:
+        saying = column.filled - sum(column.null_words().values())  # N/A is no value that could pass
+        if saying and fit.count >= _USABLE * saying:
             yield Match(field, column, fit, rank)
 
 

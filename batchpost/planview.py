@@ -1,25 +1,35 @@
-"""What ``plan`` prints: files, counts with their reasons, money, sample requests, and how long it will take."""
+"""What ``plan`` prints: files, sample requests, how long it will take, the table of books, and what to type next."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from batchpost.batch import Decision
+from batchpost.booksview import books_lines
+from batchpost.closing import next_lines
 from batchpost.compare import waiting_rows
-from batchpost.layout import aligned, amount_text, span
+from batchpost.expectation import Assessment
+from batchpost.firstrun import MANY, is_first
+from batchpost.lastruns import PastRun, compared
+from batchpost.layout import aligned, repeated, span
 from batchpost.masking import Sample
 from batchpost.model import Outcome
+from batchpost.output import Line, wrapped
+from batchpost.planbooks import read_of_files, source_part
+from batchpost.prepare import Prepared
 from batchpost.preview import TO_SEND, Preview
-from batchpost.reasons import meaning
 from batchpost.resolutions import Resolutions
 from batchpost.summary import Books, exit_code, plain
 
-__all__ = ["FileView", "PlanView", "decision_lines", "plan_json", "plan_text", "view_of"]
+__all__ = ["FileView", "PlanView", "decision_lines", "plan_json", "plan_lines", "plan_text", "view_of"]
 
+_REFUSED = 5
 _ORDER = (TO_SEND, *(outcome.value for outcome in Outcome))
 
 
@@ -39,7 +49,10 @@ class PlanView:
     """All that is printed. ``reasons`` are (outcome, reason, rows); ``limit`` is math.inf without one; ``in_doubt``
     rows go out again although an attempt of them may have arrived, which is harmless for them; ``waits`` are the runs
     that left operations of this input without a known end, each with how many; ``totals`` the file, row and line of
-    the first rows that were taken for totals."""
+    the first rows that were taken for totals, ``sources`` what files say of themselves, as in ``summary.source``;
+    ``unmet`` what of ``[expect]`` does not hold, ``tolerated`` rows by reason that it lets pass; ``before`` the job's
+    last runs, newest first; ``first``: it is the first run of a job that updates many leads;
+    ``run`` is the command that sends what was planned."""
 
     job: str
     route: str
@@ -58,6 +71,12 @@ class PlanView:
     under_way: dict[str, Any] | None = None
     waits: dict[str, int] = field(default_factory=dict)
     totals: list[tuple[str, int, int | None]] = field(default_factory=list)
+    sources: list[dict[str, Any]] = field(default_factory=list)
+    unmet: list[str] = field(default_factory=list)
+    tolerated: Mapping[str, int] = field(default_factory=dict)
+    before: Sequence[PastRun] = ()
+    first: bool = False
+    run: str = ""
 
     @property
     def to_send(self) -> int:
@@ -71,12 +90,32 @@ class PlanView:
 
     @property
     def exit_code(self) -> int:
-        """0: everything can go; 1: some rows cannot; 3: some wait for a person to settle them."""
-        return exit_code(self.books)
+        """0: everything can go; 1: some rows cannot; 3: some wait for a person to settle them; 5: the input is not as
+        expected."""
+        return _REFUSED if self.unmet else exit_code(self.books, assessment=Assessment(self.tolerated))
+
+    @property
+    def meant(self) -> int:
+        """Rows meant to go out: all but the skipped ones."""
+        return self.books.read - self.books.rows[Outcome.SKIPPED]
+
+    @property
+    def next(self) -> str:
+        """The command to type next; empty where there is nothing to do, or the job must be changed first."""
+        if self.under_way is not None:
+            return f"batchpost show {shlex.quote(self.job)}"
+        if self.unmet:
+            return ""
+        if not self.to_send and self.waits:
+            return f"batchpost resolve {next(iter(self.waits))}"
+        return self.run if self.to_send or self.books.rows[Outcome.INVALID] else ""
 
 
-def view_of(preview: Preview, limit: float = math.inf) -> PlanView:
-    """What to print of a preview."""
+def view_of(
+    preview: Preview, limit: float = math.inf, *, sources: Sequence[str] = (), again: Sequence[str] = ()
+) -> PlanView:
+    """What to print of a preview. ``sources`` and ``again`` are what ``run`` must be told as ``plan`` was (see
+    :func:`batchpost.layout.repeated`)."""
     prepared = preview.prepared
     job, plan = prepared.job, prepared.plan
     return PlanView(
@@ -103,20 +142,43 @@ def view_of(preview: Preview, limit: float = math.inf) -> PlanView:
         under_way=preview.under_way,
         totals=preview.totals,
         waits=Resolutions(prepared.ledger).raised_by({key for _, key, _ in waiting_rows(plan, job)}),
+        sources=_said_by_files(prepared),
+        unmet=preview.unmet,
+        tolerated=preview.tolerated,
+        before=preview.before,
+        first=is_first(prepared),
+        run=repeated(shlex.join(["batchpost", "run", str(job.path)]), again, sources=sources),
     )
 
 
+def _said_by_files(prepared: Prepared) -> list[dict[str, Any]]:
+    """What files say that they come to, beside what was read of them."""
+    said = any(total.money for total in prepared.plan.totals)
+    return source_part(prepared.plan, read_of_files(prepared)) if said else []
+
+
 def plan_text(view: PlanView) -> str:
-    """The plan for a person."""
+    """The plan for a person, as plain text."""
+    return "\n".join(line.text for line in plan_lines(view))
+
+
+def plan_lines(view: PlanView, *, width: int = 0, here: Path = Path()) -> list[Line]:
+    """The plan for a person at a terminal of ``width`` columns (0: for a file); ``here`` shortens the next command."""
     test = "  (a test: the platform is this machine)" if view.test else ""
     parts = [
-        [f"{view.job}: {view.route} to {view.origin}{test}", *_files(view)],
-        _books(view.books),
-        [*_reasons(view), *_totals(view)],
-        [*_runs(view), *_sending(view)],
-        _samples(view),
+        [Line(f"{view.job}: {view.route} to {view.origin}{test}", "strong"), *map(Line, _files(view))],
+        [Line(text) for sample in _samples(view) for text in sample.splitlines()],
+        _noted([*_totals(view), *_runs(view), *compared(view.meant, view.books.meant, view.before)], width),
+        [*books_lines(view.books.books_part(), view.sources, width=width), *_unmet(view, width)],
+        _noted([*_sending(view)], width),
+        next_lines(view.next, here) if view.next else [],
     ]
-    return "\n\n".join("\n".join(part) for part in parts if part)
+    lines = [line for part in parts if part for line in (Line(""), *part)]
+    return lines[1:]
+
+
+def _noted(texts: Iterable[str], width: int) -> list[Line]:
+    return [line for text in texts for line in wrapped(Line(text), width, indent="  ")]
 
 
 def plan_json(view: PlanView) -> dict[str, Any]:
@@ -133,6 +195,7 @@ def plan_json(view: PlanView) -> dict[str, Any]:
         ],
         "rows": {"read": books.read, TO_SEND: books.rows[TO_SEND], **_rows_part(books)},
         "reasons": [{"outcome": outcome, "reason": reason, "rows": count} for outcome, reason, count in view.reasons],
+        "books": books.books_part(),
         "money": {
             name: {"read": plain(sum(totals.values(), Decimal(0))), **{key: plain(totals[key]) for key in totals}}
             for name, totals in books.money.items()
@@ -143,6 +206,12 @@ def plan_json(view: PlanView) -> dict[str, Any]:
         "abandons": view.abandons,
         "under_way": view.under_way is not None,
         "waits": view.waits,
+        "expected": view.unmet,
+        "tolerated": sum(view.tolerated.values()),
+        "before": [
+            {**run._asdict(), "money": {name: plain(total) for name, total in run.money.items()}} for run in view.before
+        ],
+        "next": view.next or None,
         "totals": [{"path": path, "row": row, "line": line} for path, row, line in view.totals],
         "samples": [sample.as_dict() for sample in view.samples],
     }
@@ -172,24 +241,6 @@ def _files(view: PlanView) -> list[str]:
     return [*aligned(rows, right=(1, 2), indent="  "), *found]
 
 
-def _books(books: Books) -> list[str]:
-    money = list(books.money)
-    total = {name: sum(books.money[name].values(), Decimal(0)) for name in money}
-    rows = [["", "rows", *money], ["read", f"{books.read:,}", *(amount_text(plain(total[name])) for name in money)]]
-    for outcome in _ORDER:
-        if books.rows[outcome]:
-            amounts = [amount_text(plain(books.money[name].get(outcome, Decimal(0)))) for name in money]
-            rows.append([outcome.replace("_", " "), f"{books.rows[outcome]:,}", *amounts])
-    return aligned(rows, right=range(1, 2 + len(money)))
-
-
-def _reasons(view: PlanView) -> list[str]:
-    rows = [
-        (f"{count:,}", outcome.replace("_", " "), reason, meaning(reason)) for outcome, reason, count in view.reasons
-    ]
-    return aligned(rows, right=(0,))
-
-
 def _totals(view: PlanView) -> Iterator[str]:
     for name, row, line in view.totals:
         place = f"line {line:,}" if line else f"row {row:,}"
@@ -215,8 +266,22 @@ def _sending(view: PlanView) -> Iterator[str]:
         yield "Nothing is left to send."
         return
     limited = f" (of {view.books.rows[TO_SEND]:,}: --limit)" if view.to_send < view.books.rows[TO_SEND] else ""
-    yield f"{view.to_send:,} requests{limited} at {view.rate:g} a second take {span(view.seconds)} at least."
+    least = " at least" if view.seconds >= 1 else ""
+    yield f"{view.to_send:,} requests{limited} at {view.rate:g} a second take {span(view.seconds)}{least}."
+    if view.first:
+        yield (
+            f"It is the first run of this job, and updates more than {MANY:,} leads: it asks before it sends; where "
+            "nobody can be asked, it needs --yes."
+        )
     yield "Nothing was sent."
+
+
+def _unmet(view: PlanView, width: int) -> list[Line]:
+    """What of ``[expect]`` does not hold, for which a run would refuse the input."""
+    told = [Line(f"! Not as expected: {sentence}", "trouble") for sentence in view.unmet]
+    if told:
+        told.append(Line("A run would refuse this input (exit code 5) and send nothing."))
+    return [line for long in told for line in wrapped(long, width, indent="  ")]
 
 
 def _samples(view: PlanView) -> list[str]:

@@ -15,6 +15,7 @@ from batchpost.compare import Correction, Position, compare
 from batchpost.edge import WORLD, Edge
 from batchpost.errors import JobError, NoInput
 from batchpost.fates import SEND
+from batchpost.firstpass import Plan, read_input
 from batchpost.fold import fold_run
 from batchpost.history import History
 from batchpost.identity import Identity
@@ -29,7 +30,7 @@ from batchpost.links import Links, resolve
 from batchpost.locks import Locks, is_held
 from batchpost.model import Outcome
 from batchpost.places import Places, read_summary
-from batchpost.plan import Plan, read_input
+from batchpost.pulse import Doing, unseen
 from batchpost.resolutions import Resolutions
 from batchpost.source import InputFile, Reader, find_files, names_one_file, open_input
 from batchpost.takeup import take_up
@@ -38,6 +39,7 @@ from batchpost.transport import Origin
 
 __all__ = ["Prepared", "fold_dead_runs", "folding", "new_run_id", "open_readers", "prepare"]
 
+_ALL = 'With take = "all" they are read again, and what was delivered is not sent again'
 _LONGEST_FOLD = 600.0  # seconds: a journal of ten million rows takes about one minute
 
 
@@ -115,11 +117,11 @@ def open_readers(job: Job, finished: Callable[[str], bool], sources: Sequence[st
     if _takes_new(job, files):
         files = tuple(file for file in files if not finished(sha256_of(file.path)))
         if not files:
-            raise NoInput("Every file of [source] path was finished before; nothing new has come in")
+            raise NoInput(f"Every file of [source] path was finished before; nothing new has come in. {_ALL}")
     readers = open_input(files, job.source)
     for reader in readers:
         if reader.columns and (mistakes := check_columns(job, reader.columns, reader.unsupported_columns)):
-            raise JobError(mistakes)
+            raise JobError(mistakes, then="{columns}")
     return readers
 
 
@@ -135,6 +137,7 @@ def prepare(
     retry: bool = False,
     reuse: bool = True,
     edge: Edge = WORLD,
+    doing: Doing = unseen,
 ) -> Prepared:
     """Read the whole input, find the run that it belongs to, and compare it with the ledger.
 
@@ -143,13 +146,14 @@ def prepare(
     ``reuse``: the first pass of the job's unfinished run is taken in place of reading, where it is kept and the input
     has the same bytes; the plan's spool is in that run's folder then, which the caller must hold the job's lock for.
     """
+    doing("looking for the input")
     origin = Origin.parse(job.api.base_url)
     identity = Identity(ledger.hash_key, str(origin), is_event=job.spec.is_event, kind=ledger.hash_kind)
     scope = (config_fingerprint(job), _reading(job), targets.org_id)
     readers = open_readers(job, lambda sha: ledger.finished(identity.content(sha, *scope)))
     mark = mark_of(job, identity)
     plan = _kept(job, at, ledger, readers, mark) if reuse and not new_run else None
-    plan = plan or read_input(job, readers, identity, spool)
+    plan = plan or read_input(job, readers, identity, spool, doing=doing)
     targets.check(plan.campaigns)
     lock_campaigns(plan.campaigns)
     inputs = tuple(file.sha256 for file in plan.files)
@@ -166,11 +170,13 @@ def prepare(
         mark=mark,
         edge=edge,
     )
+    doing("looking for a run to go on with")
     _find_unfinished(prepared, new_run)
     # A run that is yet to be entered comes after all others.
     seq = prepared.run.seq or 1 + max((record.seq for record in ledger.runs()), default=0)
     position = Position(seq, prepared.content, prepared.links.orders)
-    prepared.corrections = compare(plan, job, ledger, position, contents)
+    doing("comparing with the ledger")
+    prepared.corrections = compare(plan, job, ledger, position, contents, doing=doing)
     return prepared
 
 

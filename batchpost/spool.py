@@ -19,8 +19,9 @@ from batchpost.files import naming
 __all__ = ["SpoolWriter", "read_spool", "spool_schema"]
 
 
-def spool_schema(money: tuple[str, ...]) -> dict[str, pl.DataType]:
-    """The columns of a spool: ``row`` counts the whole input from 0, ``file_row`` each file from 1."""
+def spool_schema(money: tuple[str, ...], *, dated: bool = False) -> dict[str, pl.DataType]:
+    """The columns of a spool: ``row`` counts the whole input from 0, ``file_row`` each file from 1. ``dated``: with the
+    conversion's date."""
     return {
         "row": pl.UInt32(),
         "file": pl.UInt16(),
@@ -32,6 +33,7 @@ def spool_schema(money: tuple[str, ...]) -> dict[str, pl.DataType]:
         "pid": pl.String(),
         "amount": pl.String(),
         **{f"money_{name}": pl.Decimal(38, 9) for name in money},
+        **({"conversion_date": pl.String()} if dated else {}),
         "detail": pl.String(),
         "key": pl.Binary(),
         "body_hash": pl.Binary(),
@@ -43,8 +45,8 @@ def spool_schema(money: tuple[str, ...]) -> dict[str, pl.DataType]:
 class SpoolWriter:
     """Writes the frames of one first pass; a context manager."""
 
-    def __init__(self, path: Path, money: tuple[str, ...]) -> None:
-        self._schema = spool_schema(money)
+    def __init__(self, path: Path, money: tuple[str, ...], *, dated: bool = False) -> None:
+        self._schema = spool_schema(money, dated=dated)
         path.unlink(missing_ok=True)  # what a killed run left, or a link that somebody put there
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         self._file = os.fdopen(descriptor, "wb")

@@ -43,9 +43,10 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "conversion_date": (
         *("conversion date", "conversion time", "converted at", "converted on", "conversion timestamp", "sold at"),
         *("sold on", "sold date", "date sold", "sale date", "sale time", "date of sale", "funded at", "funded on"),
-        *("funded date", "funding date", "closed at", "closed date", "close date", "event date", "event time"),
-        *("event timestamp", "occurred at", "occurred on", "happened at", "transaction date", "transaction time"),
-        *("verkauft am", "verkaufsdatum", "abschlussdatum", "date time", "timestamp", "time", "date", "datum"),
+        *("funded date", "funding date", "closed at", "closed on", "closed date", "close date", "event date"),
+        *("event time", "event timestamp", "occurred at", "occurred on", "happened at", "transaction date"),
+        *("transaction time", "verkauft am", "verkaufsdatum", "abschlussdatum", "date time", "timestamp", "time"),
+        *("date", "datum"),
     ),
     "conversion_timezone": ("conversion timezone", "conversion time zone", "timezone", "time zone", "tz"),
     "pid": ("pid", "publisher id", "source id", "affiliate id", "aff id", "partner id", "publisher", "source"),

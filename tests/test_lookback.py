@@ -12,7 +12,17 @@ from batchpost.errors import UsageError
 from batchpost.ledger import Ledger
 from batchpost.ledgerrows import RunRecord
 from batchpost.locks import Locks
-from batchpost.lookback import Found, all_runs, find_home, find_run, ledger_files, next_of, runs_text, show_text
+from batchpost.lookback import (
+    Found,
+    all_runs,
+    find_home,
+    find_run,
+    ledger_files,
+    next_of,
+    runs_text,
+    show_lines,
+    show_text,
+)
 from batchpost.places import Places
 from batchpost.runsummary import write_summary
 from tests.commands import tree
@@ -136,7 +146,7 @@ def test_a_name_that_fits_no_run_or_several_is_refused(name: str, message: str) 
 
 
 def test_many_runs_of_one_beginning_are_not_all_listed() -> None:
-    with pytest.raises(UsageError, match=r"one of 9 runs: (R\d, ){4}R4, \.\.\.$"):
+    with pytest.raises(UsageError, match=r"one of 9 runs: (R\d, ){4}R4, \.\.\.\. Write more of its id$"):
         find_run([found(f"R{number}", "j") for number in range(9)], "R", Path("/w"))
 
 
@@ -156,7 +166,8 @@ def test_the_list_has_state_code_and_counts(home: Path) -> None:
 def test_a_run_is_shown_with_books_reasons_what_is_outstanding_and_the_next_command(home: Path) -> None:
     run = run_of(home, "nightly")
     summarise(run)
-    (run.folder / "to_fix.csv").touch()
+    for name in ("to_fix.csv", "outcomes.csv"):
+        (run.folder / name).touch()
     assert (
         show_text(run, home)
         == """\
@@ -168,19 +179,43 @@ finished  2026-01-02 03:04:05 UTC
 file      in.csv (10 rows)
 results   nightly/R-nightly
 
-           rows  revenue
-read         10    10.00
-delivered     7     7.00
-skipped       1     0.00
-invalid       2     0.00
+                rows  revenue
+  read            10     7.00
+  delivered        7     7.00
+    conversion     7
+  skipped          1     0.00
+    otherwise      1
+! invalid          2     0.00
+!   not_a_date     2           not a date in the job's format
 
-2  not_a_date  not a date in the job's format
+What to do:
+  not_a_date  correct the value, or add its way of writing to the field's `format`
+
+Their rows, each with its detail:
+  batchpost export R-nightly --only invalid
 
 When this run was made, rows of R0 without a known end: 3
 to_fix.csv: 2 rows
 
-Next: batchpost run job.toml --source to_fix.csv"""
+Next:
+  batchpost run job.toml --source to_fix.csv"""
     )
+
+
+def test_the_page_to_look_at_is_named_where_it_is(home: Path) -> None:
+    run = run_of(home, "nightly")
+    summarise(run, outstanding={}, next="")
+    assert "report.html" not in show_text(run, home)
+    (run.folder / "report.html").touch()
+    assert show_text(run, home).endswith("\n\nreport.html: all of it to look at")
+
+
+def test_on_a_narrow_terminal_a_run_is_shown_within_its_width(home: Path) -> None:
+    run = run_of(home, "nightly")
+    summarise(run, message="The platform refused the token (401), and that is a long story to tell", next="")
+    lines = [line.text for line in show_lines(run, home, width=44)]
+    assert [line for line in lines if len(line) > 44 and not line.startswith("results ")] == []
+    assert lines[3] == "          platform refused the token (401),"
 
 
 def test_a_run_without_results_is_shown_from_the_register(home: Path) -> None:
@@ -200,7 +235,7 @@ def test_a_run_that_died_says_so_and_how_to_go_on(home: Path) -> None:
     run = set_state(home, "running")
     summarise(run, state="running", exit_code=None, job_file="/jobs/n.toml", next="")
     assert run.state == "crashed"
-    assert show_text(run, home).endswith("Next: batchpost run /jobs/n.toml")
+    assert show_text(run, home).endswith("Next:\n  batchpost run /jobs/n.toml")
 
 
 def test_a_run_that_goes_on_says_how_to_stop_it(home: Path) -> None:
@@ -209,7 +244,7 @@ def test_a_run_that_goes_on_says_how_to_stop_it(home: Path) -> None:
     with Locks(run.at.locks) as locks:
         locks.take("run R-nightly", "the run R-nightly")
         assert run.state == "running"
-        assert show_text(run, home).endswith("Next: batchpost stop nightly")
+        assert show_text(run, home).endswith("To end it gently, if it must not go on:\n  batchpost stop nightly")
 
 
 def test_a_run_that_was_given_up_has_no_next_command(home: Path) -> None:
@@ -237,7 +272,7 @@ def test_operations_whose_end_is_not_known_are_outstanding(unsettled: Workspace)
     assert run.doubts == 1
     text = show_text(run, unsettled.folder)
     assert "Rows without a known end to this day: 1\n" in text
-    assert text.endswith(f"Next: batchpost resolve {run.record.run_id}")
+    assert text.endswith(f"Next:\n  batchpost resolve {run.record.run_id}")
     assert runs_text([run], unsettled.folder).splitlines()[-1].split()[-2:] == ["1", "test"]
     assert tree(unsettled.folder) == before
 
@@ -263,6 +298,21 @@ def test_the_next_command_heeds_what_was_decided_since(
     run = replace(set_state(home, state), doubts=doubts, due=due)
     summarise(run, next=said, job_file="n.toml")
     assert next_of(run) == command.format(run.folder)
+
+
+def test_a_run_that_is_to_be_looked_at_first_says_there_how_it_goes_on(home: Path) -> None:
+    run = set_state(home, "stopped")
+    summarise(run, next="batchpost show R-nightly", goes_on="batchpost run n.toml --source b.csv", exit_code=4)
+    assert next_of(run) == "batchpost show R-nightly"
+    assert show_text(run, home).endswith("Next, when that is mended:\n  batchpost run n.toml --source b.csv")
+
+
+def test_rows_that_are_gone_cannot_be_seen_and_their_remedies_are_told_all_the_same(home: Path) -> None:
+    run = run_of(home, "nightly")
+    summarise(run)
+    text = show_text(run, home)
+    assert "What to do:\n  not_a_date  correct the value" in text
+    assert "batchpost export" not in text
 
 
 def test_what_was_decided_is_counted_by_the_last_word_about_each_row(home: Path) -> None:

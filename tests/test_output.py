@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import io
 import os
+import termios
 from pathlib import Path
 from typing import TextIO
 
 import pytest
 
-from batchpost.output import Output, Steady, one_line, plain_text
+from batchpost.output import Line, Output, Steady, one_line, plain_text, wrapped
 
 
 class Broken(io.StringIO):
@@ -81,3 +82,55 @@ def test_names_that_the_locale_cannot_write_are_escaped(tmp_path: Path) -> None:
     with (tmp_path / "out").open("w", encoding="ascii") as file:
         Output(file, file).say("Müller")
     assert (tmp_path / "out").read_text() == "M\\xfcller\n"
+
+
+class Terminal(io.StringIO):
+    """Somebody looks at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def colourful(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+
+LINES = [Line("bad\x1b[2J\nnews", "trouble"), Line("plain"), Line("", "strong")]
+
+
+@pytest.mark.usefixtures("colourful")
+def test_lines_have_colours_on_a_terminal_and_the_same_text_elsewhere() -> None:
+    terminal, file = Terminal(), io.StringIO()
+    Output(terminal).show(LINES)
+    Output(file).show(LINES)
+    assert terminal.getvalue() == "\x1b[33mbad [2J news\x1b[0m\nplain\n\n"
+    assert file.getvalue() == "bad [2J news\nplain\n\n"
+
+
+@pytest.mark.usefixtures("colourful")
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb"), ("TERM", "")])
+def test_who_wants_no_colours_gets_none(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    terminal = Terminal()
+    Output(terminal).show(LINES)
+    assert "\x1b" not in terminal.getvalue()
+    assert Steady(terminal).paints == (name == "NO_COLOR")
+
+
+def test_only_a_terminal_has_a_size(tmp_path: Path) -> None:
+    assert Steady(io.StringIO()).size == Steady(None).size == (0, 0)
+    assert Steady(Terminal()).size == (80, 24)  # one that does not say
+    leader, follower = os.openpty()
+    with os.fdopen(leader, "wb"), os.fdopen(follower, "w") as stream:
+        termios.tcsetwinsize(stream.fileno(), (30, 101))
+        assert Steady(stream).size == (101, 30)
+
+
+def test_a_long_line_is_broken_between_words_and_keeps_its_look() -> None:
+    line = Line("one two three four five six seven", "strong")
+    assert wrapped(line, 0) == [line]
+    assert wrapped(line, 24, indent="  ") == [Line("one two three four five", "strong"), Line("  six seven", "strong")]
+    assert wrapped(Line("x" * 50), 24) == [Line("x" * 50)]
+    assert wrapped(Line(""), 24) == [Line("")]

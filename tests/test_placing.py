@@ -27,6 +27,12 @@ def test_a_column_is_taken_by_its_name_if_its_values_pass() -> None:
     assert named(column("Cell", rows=3)) == {}
 
 
+def test_words_for_nothing_do_not_speak_against_a_column() -> None:
+    """Two thirds of a buyer's rows were not sold, and have no money."""
+    assert named(column("Payout", "n/a", "n/a", "n/a", "N/A", "12.50", "85.00")) == {"revenue": "Payout"}
+    assert named(column("Payout", "n/a", "-")) == {}
+
+
 def test_of_two_columns_for_one_field_the_more_usual_name_wins_and_the_other_is_named() -> None:
     match = placed(column("Sale Amount", "200.00"), column("Payout", "12.50"))["revenue"]
     assert (match.column.name, match.rivals) == ("Payout", ("Sale Amount",))

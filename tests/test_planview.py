@@ -10,19 +10,26 @@ import pytest
 
 from batchpost.batch import Decision
 from batchpost.errors import LedgerError
+from batchpost.jobfile import load_job
 from batchpost.masking import MASK, Sample, masked_sample
 from batchpost.model import Repeat, Row, Target
-from batchpost.planview import FileView, PlanView, decision_lines, plan_json, plan_text, view_of
+from batchpost.planview import FileView, PlanView, decision_lines, plan_json, plan_lines, plan_text, view_of
 from batchpost.preview import TO_SEND, preview
 from batchpost.reasons import REASONS, UNTROUBLED, meaning
 from batchpost.routes import ROUTES
 from batchpost.summary import Books
 from tests.commands import tree
+from tests.fakes import TARGET
 from tests.workspaces import ENVIRON, Workspace, sale_rows, sandbox, update_rows, write_csv
 
+FIRST = (
+    "It is the first run of this job, and updates more than 1,000 leads: it asks before it sends; where nobody can be "
+    "asked, it needs --yes."
+)
 FOUND = (Decision("delimiter", ";", "it divides"), Decision("header_row", "3", "titles"), Decision("", "gzip", "bytes"))
-BOOKS = Books(money={"revenue": {TO_SEND: Decimal("1250.00"), "invalid": Decimal("10.5")}})
-BOOKS.rows.update({TO_SEND: 1_000, "invalid": 2})
+BOOKS = Books()
+BOOKS.count(TO_SEND, "", 1_000, {"revenue": Decimal("1250.00")})
+BOOKS.count("invalid", "not_a_number", 2, {"revenue": Decimal("10.5")})
 VIEW = PlanView(
     job="nightly",
     route="global-event",
@@ -33,6 +40,7 @@ VIEW = PlanView(
     reasons=[("invalid", "not_a_number", 2)],
     rate=10,
     samples=[Sample(0, "POST", "/api/event/global/***", {"transaction_id": "t1", "revenue": Decimal("12.50")})],
+    run="batchpost run jobs/nightly.toml",
 )
 
 
@@ -62,19 +70,21 @@ nightly: global-event to https://api.example.com:443
     header_row = 3   titles
     gzip             bytes
 
-          rows   revenue
-read     1,002  1,260.50
-to send  1,000  1,250.00
-invalid      2     10.50
+The first 1, with personal data masked:
+POST /api/event/global/***
+  {"transaction_id": "t1", "revenue": 12.50}
 
-2  invalid  not_a_number  not a number
+                   rows   revenue
+  read            1,002  1,260.50
+  to send         1,000  1,250.00
+! invalid             2     10.50
+!   not_a_number      2     10.50  not a number
 
 1,000 requests at 10 a second take 1 min 40 s at least.
 Nothing was sent.
 
-The first 1, with personal data masked:
-POST /api/event/global/***
-  {"transaction_id": "t1", "revenue": 12.50}"""
+Next:
+  batchpost run jobs/nightly.toml"""
     )
 
 
@@ -99,11 +109,64 @@ POST /api/event/global/***
             {"totals": [("in.csv", 1_002, 1_003)]},
             'in.csv, line 1,003: taken for a row of totals ([rows] totals = "reject" would not)',
         ),
+        ({"unmet": ["x is y"]}, "! Not as expected: x is y"),
+        ({"unmet": ["x is y"]}, "A run would refuse this input (exit code 5) and send nothing."),
+        ({"first": True}, FIRST),
     ],
 )
 def test_a_plan_says_what_else_a_run_would_meet(changes: dict[str, Any], line: str) -> None:
     assert line not in plan_text(VIEW).splitlines()
     assert line in plan_text(replace(VIEW, **changes)).splitlines()
+
+
+BLOCKED, INVALID = Books(), Books()
+BLOCKED.count("unknown", "in_doubt", 2, {})
+INVALID.count("invalid", "not_a_number", 2, {})
+
+
+@pytest.mark.parametrize(
+    ("changes", "command"),
+    [
+        ({}, "batchpost run jobs/nightly.toml"),
+        ({"limit": 5}, "batchpost run jobs/nightly.toml"),
+        ({"books": INVALID}, "batchpost run jobs/nightly.toml"),
+        ({"books": BLOCKED, "waits": {"R7": 2}}, "batchpost resolve R7"),
+        ({"waits": {"R7": 2}}, "batchpost run jobs/nightly.toml"),
+        ({"under_way": {"pid": 7}}, "batchpost show nightly"),
+        ({"unmet": ["x is y"]}, ""),
+        ({"books": Books()}, ""),
+    ],
+)
+def test_a_plan_ends_in_the_command_to_type_next_alone_on_its_line(changes: dict[str, Any], command: str) -> None:
+    view = replace(VIEW, **changes)
+    assert plan_json(view)["next"] == (command or None)
+    assert plan_text(view).endswith(f"\n\nNext:\n  {command}") == bool(command)
+    assert ("Next:" in plan_text(view)) == bool(command)
+
+
+def test_the_next_command_is_told_what_the_plan_was_told_and_paths_are_as_short_as_can_be(workspace: Workspace) -> None:
+    with preview(workspace.load(), workspace.environ) as found:
+        told = view_of(found, sources=("other file.csv",), again=("--rate", "50"))
+    here = workspace.folder
+    assert told.next == f"batchpost run {here}/job.toml --source '{Path.cwd()}/other file.csv' --rate 50"
+    assert plan_lines(told, here=here)[-1].text.startswith("  batchpost run job.toml --source ")
+
+
+def test_the_buyers_total_is_compared_before_anything_is_sent(workspace: Workspace) -> None:
+    table = sale_rows(2)
+    for total, note in (("21.01", "agrees with what was read"), ("20.00", "1.01 less than what was read")):
+        rows = {name: [*cells, {"Lead": "Total", "Payout": total}.get(name, "")] for name, cells in table.items()}
+        write_csv(workspace.folder / "in.csv", rows)
+        assert f"{note} (in.csv, line 4)" in plan_text(view(workspace))
+
+
+def test_on_a_narrow_terminal_a_plan_keeps_its_table_and_its_words_within_the_width() -> None:
+    view = replace(VIEW, unmet=["2 rows are meant to go out, and [expect] rows is 1,000..6,000"], first=True, files=[])
+    lines = [line.text for line in plan_lines(view, width=40)]
+    assert [line for line in lines if len(line) > 40] == [
+        "nightly: global-event to https://api.example.com:443",
+        '  {"transaction_id": "t1", "revenue": 12.50}',
+    ]
 
 
 def test_a_plan_for_a_program_has_the_same_numbers_as_exact_text() -> None:
@@ -153,6 +216,19 @@ def test_a_preview_knows_what_was_delivered_and_what_goes_on(tmp_path: Path, wor
     assert view(workspace).reasons == [("already_delivered", "same_row", 4)]
     write_csv(tmp_path / "in.csv", sale_rows(5))
     assert ("already_delivered", "ledger", 4) in view(workspace).reasons
+
+
+def test_a_mend_is_not_held_against_usual_nights(workspace: Workspace) -> None:
+    table = sale_rows(4)
+    table["Payout"][0] = "n/a"
+    write_csv(workspace.folder / "in.csv", table)
+    with sandbox() as (server, _):
+        workspace.base_url = server.base_url
+        workspace.sales()
+        to_fix = workspace.results(workspace.run()) / "to_fix.csv"
+    to_fix.write_text(to_fix.read_text().replace("n/a", "12.50"))
+    with preview(load_job(workspace.folder / "job.toml", source=[str(to_fix)]), workspace.environ) as found:
+        assert (view_of(found).to_send, view_of(found).before) == (1, [])
 
 
 def test_a_preview_books_a_dead_runs_journal_in_a_copy_of_the_ledger(workspace: Workspace) -> None:
@@ -239,7 +315,7 @@ def test_every_reason_of_the_code_has_a_meaning() -> None:
     named |= (
         {name for name, _ in verdict._REASONS}
         | set(verdict._BY_CODE.values())
-        | {stop for stop, _ in verdict._STOPS.values()}
+        | {verdict._NO_POST.cause, verdict._unauthorized(TARGET).cause}
     )
     named |= set(re.findall(r'Outcome\.\w+, "(\w+)"', Path(verdict.__file__).read_text()))
     assert convert.__name__ not in named

@@ -11,30 +11,12 @@ import pytest
 from batchpost.errors import UsageError
 from batchpost.model import Outcome
 from batchpost.output import Output
-from batchpost.progress import Display, Trouble, books_text, closing_lines, last_line, status_text
+from batchpost.progress import Display, shown_at_work
+from batchpost.pulse import Pulse, unseen
 from batchpost.tally import Tally
 from tests.workspaces import Workspace, sale_rows, sandbox, update_rows, write_csv
 
-HERE = Path("/srv")
-SUMMARY: dict[str, Any] = {
-    "run_id": "R1",
-    "job": "nightly",
-    "test": False,
-    "state": "stopped",
-    "stopped_by": "unauthorized",
-    "message": "The platform refused the token (401)",
-    "exit_code": 4,
-    "duration_s": 61.0,
-    "rows": {"read": 3_000, "delivered": 1_204, "skipped": 0, "rejected": 6, "not_attempted": 1_790},
-    "reasons": {"conversion": 1_204, "lead_not_found": 6, "unauthorized": 1_790, "connect_refused": 0},
-    "money": {"revenue": {"read": "300000.00", "delivered": "120400.00", "rejected": "600.00"}},
-    "requests": {"sent": 1_211, "retried": 1},
-    "rate": {"mean": 49.9},
-    "latency_ms": {"p50": 12.0},
-    "to_fix": 6,
-    "corrections": 0,
-    "next": "batchpost run /srv/jobs/nightly.toml",
-}
+PLATFORM = "https://platform.example.com"  # never reached: nothing is sent before the question is answered
 
 
 class Terminal(io.StringIO):
@@ -58,6 +40,12 @@ class Logger:
         return [name for _, name, _ in self.events]
 
 
+@pytest.fixture(autouse=True)
+def a_usual_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Workspace]:
     with sandbox() as (server, _):
@@ -68,6 +56,8 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 
 
 def backfill(workspace: Workspace, rows: int) -> None:
+    """Updates that go to the platform itself."""
+    workspace.base_url = PLATFORM
     workspace.updates()
     write_csv(workspace.folder / "in.csv", update_rows([(f"txn_{number}", "Bonn") for number in range(rows)]))
 
@@ -77,82 +67,14 @@ def display(**options: Any) -> tuple[Display, Terminal]:
     return Display(Output(io.StringIO(), err), **options), err
 
 
-# -- the end ---------------------------------------------------------------------------------------------------------
+def painted(watcher: Display) -> list[str]:
+    """What the display shows at this moment on a terminal of 80 columns."""
+    screen = watcher._screen
+    assert screen is not None
+    return [line.text for line in screen.lines(80)]
 
 
-def test_the_books_show_outcomes_that_occurred_and_reasons_to_look_at() -> None:
-    assert (
-        books_text(SUMMARY)
-        == """\
-                rows     revenue
-read           3,000  300,000.00
-delivered      1,204  120,400.00
-rejected           6      600.00
-not attempted  1,790        0.00
-
-1,790  unauthorized    left when the platform refused the token
-    6  lead_not_found  the platform does not know the lead (yet)"""
-    )
-
-
-def test_books_without_rows_or_money_are_a_line() -> None:
-    assert books_text({}) == "      rows\nread     0"
-
-
-def test_the_last_line_says_whether_to_repeat_what_is_left_and_what_to_type() -> None:
-    assert last_line(SUMMARY, HERE) == (
-        "Safe to repeat: yes. Sent 1,204, left 1,796. Next: batchpost run jobs/nightly.toml"
-    )
-    assert last_line({**SUMMARY, "next": ""}, HERE).endswith("Next: batchpost show R1")
-
-
-def test_a_run_ends_with_its_books_its_files_and_what_to_do() -> None:
-    lines = closing_lines(SUMMARY, Path("/srv/results/nightly/R1"), HERE).splitlines()
-    assert lines[0] == "nightly R1: The platform refused the token (401) (1 min 1 s)"
-    assert lines[-3] == "1,211 requests, 1 of them retries; 49.9 a second, half of them within 12 ms"
-    assert lines[-2] == "results/nightly/R1: to_fix.csv 6 rows"
-    assert lines[-1] == last_line(SUMMARY, HERE)
-
-
-def test_a_run_where_all_is_well_needs_no_last_line() -> None:
-    summary = {
-        **SUMMARY,
-        "exit_code": 0,
-        "state": "finished",
-        "message": "",
-        "latency_ms": {},
-        "test": True,
-        "to_fix": 0,
-    }
-    lines = closing_lines(summary, Path("/srv/results/nightly/R1"), HERE).splitlines()
-    assert lines[0] == "nightly R1: finished (1 min 1 s)  (a test)"
-    assert lines[-2:] == ["1,211 requests, 1 of them retries", "results/nightly/R1"]
-
-
-# -- on the way ------------------------------------------------------------------------------------------------------
-
-
-def test_the_status_has_speed_and_outcomes() -> None:
-    tally = Tally(outcomes={Outcome.DELIVERED: 1_500, Outcome.ALREADY_DELIVERED: 2}, requests=1_600)
-    assert status_text(tally) == "1,500 delivered, 2 already delivered"
-    tally.began, tally.ended = 10.0, 42.0
-    assert status_text(tally) == "50/s, 1,500 delivered, 2 already delivered"
-
-
-def test_retries_are_logged_once_a_burst() -> None:
-    trouble = Trouble()
-    seen = [trouble.events(float(now), now, retried)[:] for now, retried in enumerate([0, 3, 9, 12])]
-    assert seen == [[], [("retrying", {"retried": 3})], [], []]
-    assert trouble.events(50.0, 50, 13) == []
-    assert trouble.events(111.0, 51, 14) == [("retrying", {"retried": 14})]
-
-
-def test_a_standstill_is_logged_once_until_something_moves() -> None:
-    trouble = Trouble()
-    steps = [(0.0, 5), (29.0, 5), (30.0, 5), (99.0, 5), (100.0, 6), (129.0, 6), (131.0, 6)]
-    logged = [(now, trouble.events(now, settled, 0)) for now, settled in steps]
-    assert [now for now, events in logged if events] == [30.0, 131.0]
-    assert logged[2][1] == [("waiting", {"settled": 5, "seconds": 30})]
+# -- off a terminal --------------------------------------------------------------------------------------------------
 
 
 def test_off_a_terminal_a_run_is_two_log_events_with_counts_only(workspace: Workspace) -> None:
@@ -178,38 +100,119 @@ def test_off_a_terminal_a_run_is_two_log_events_with_counts_only(workspace: Work
 
 def test_a_run_that_ends_badly_is_logged_as_an_error() -> None:
     log = Logger()
-    display(log=log)[0].finished(SUMMARY)
+    display(log=log)[0].finished({"run_id": "R1", "exit_code": 4})
     assert [event[:2] for event in log.events] == [("error", "run_finished")]
 
 
 def test_trouble_on_the_way_is_logged() -> None:
     log, now = Logger(), [0.0]
     watcher, _ = display(log=log, clock=lambda: now[0])
-    tally = Tally(retried=3)
     for now[0] in (1.0, 2.0, 40.0):
-        watcher.progress(tally, 10)
+        watcher.progress(Tally(), Pulse(retried=3))
     assert log.names == ["retrying", "waiting"]
 
 
-def test_on_a_terminal_it_is_told_in_words_with_a_bar_that_goes_away(workspace: Workspace) -> None:
-    watcher, err = display(bar=True)
-    watcher.finished(workspace.run(watcher, limit=2))  # type: ignore[arg-type]
+def test_a_heartbeat_is_logged_once_a_minute_of_the_displays_clock(workspace: Workspace) -> None:
+    log, now = Logger(), [1_000.0]
+    watcher, err = display(log=log, clock=lambda: now[0])
+    summary = workspace.run(watcher)  # type: ignore[arg-type]
+    for settled in range(150):
+        now[0] += 1.0
+        watcher.progress(Tally(outcomes={Outcome.DELIVERED: settled}), Pulse(settled, 500, settled, rate_allowed=5.0))
+    beats = [facts for _, name, facts in log.events if name == "heartbeat"]
+    assert [(beat["run_id"], beat["settled"], beat["delivered"]) for beat in beats] == [
+        (summary["run_id"], 59, 59),
+        (summary["run_id"], 119, 119),
+    ]
+    assert [beat["eta_s"] for beat in beats] == [441, 381]
+    assert err.getvalue() == ""
+
+
+# -- on a terminal ---------------------------------------------------------------------------------------------------
+
+
+def test_on_a_terminal_it_is_told_in_words_with_lines_that_go_away(workspace: Workspace) -> None:
+    watcher, err = display(bar=True, limit=2)
+    workspace.run(watcher, limit=2)  # type: ignore[arg-type]
+    assert "writing the outcomes" in painted(watcher)[0]
+    screen = watcher._screen
+    assert screen is not None
+    screen._live.paint()
+    watcher.finished({})
     said = err.getvalue()
-    assert said.startswith("job: 4 of 4 rows go to http://127.0.0.1:")
-    assert "0/4" in said
-    assert said.endswith("\x1b[1A\x1b[2K")
+    assert "job: 2 of 4 rows go to http://127.0.0.1:" in said
+    assert "writing the outcomes" in said
+    assert said.endswith("\r\x1b[J")
     again, err = display()
     workspace.run(again)  # type: ignore[arg-type]
     assert "a second at most, going on with 20" in err.getvalue()
 
 
-def test_the_bar_counts_to_the_limit() -> None:
-    watcher, err = display(bar=True, limit=50)
-    watcher._start_bar(100)
-    watcher.progress(Tally(outcomes={Outcome.DELIVERED: 20}), 100)
+def test_the_bar_counts_to_what_goes_out_and_counts_a_pause_down_between_two_pulses() -> None:
+    now = [100.0]
+    watcher, _ = display(bar=True, clock=lambda: now[0])
+    tally = Tally(outcomes={Outcome.DELIVERED: 20, Outcome.REJECTED: 1})
+    pulse = Pulse(21, 50, 22, 1, 5.0, 5.0, 1, 4, paused_for=9.5, paused_why="retry_after")
+    watcher.progress(tally, pulse)
+    tally.outcomes[Outcome.FAILED] = 5  # what is shown is of the moment of the pulse
+    assert painted(watcher)[1:] == [
+        "Paused: the platform asks to wait (Retry-After), 10 s more",
+        "21 of 50 · 5/s of 5 allowed · 1 of 4 in flight · 1 retry · 20 delivered",
+        "1 rejected",
+    ]
+    now[0] += 4.2
+    assert painted(watcher)[1].endswith(" 6 s more")
+    now[0] += 100
+    assert "Paused" not in painted(watcher)[1]
     watcher.close()
-    assert "20/50" in err.getvalue()
-    assert "20 delivered" in err.getvalue()
+    assert painted(watcher) == []
+
+
+def test_the_time_left_is_by_the_pace_of_late() -> None:
+    now = [0.0]
+    watcher, _ = display(bar=True, clock=lambda: now[0])
+    for now[0] in range(11):
+        watcher.progress(Tally(), Pulse(int(now[0]) * 5, 100, rate_allowed=50.0))
+    assert painted(watcher)[0].endswith("  50 %  10 s left")
+    watcher.close()
+
+
+def test_what_is_done_besides_sending_is_shown_with_its_rows_as_they_grow() -> None:
+    now = [0.0]
+    watcher, _ = display(bar=True, clock=lambda: now[0])
+    watcher.doing("reading in.csv", 50_000)
+    now[0] = 3.0
+    watcher.doing("reading in.csv", 100_000)
+    assert painted(watcher) == ["⠹ reading in.csv: 100,000 rows  3 s"]
+    watcher.doing("comparing with the ledger")
+    assert painted(watcher) == ["⠋ comparing with the ledger"]
+    watcher.close()
+
+
+def test_a_run_says_what_it_does_from_the_first_row_to_the_last_file(workspace: Workspace) -> None:
+    from tests.workspaces import Onlooker
+
+    onlooker = Onlooker()
+    workspace.run(onlooker)
+    assert onlooker.done == [
+        "looking for the input",
+        "reading in.csv",
+        "looking for rows of the same operation",
+        "looking for a run to go on with",
+        "comparing with the ledger",
+        "taking the run into the ledger",
+        "writing the outcomes",
+    ]
+    assert (onlooker.pulses[-1].settled, onlooker.pulses[-1].to_send, onlooker.pulses[-1].requests) == (4, 4, 4)
+
+
+def test_where_no_bar_is_wanted_nothing_is_painted() -> None:
+    watcher, err = display()
+    watcher.doing("reading in.csv", 5)
+    watcher.progress(Tally(), Pulse(1, 2))
+    watcher.close()
+    assert watcher._screen is None
+    assert err.getvalue() == ""
 
 
 def test_quiet_on_a_terminal_is_silent(workspace: Workspace) -> None:
@@ -229,32 +232,90 @@ def test_a_missing_input_is_told_once() -> None:
     assert log.events == [("info", "waiting_for_input", {"seconds": 60})]
 
 
+def test_a_command_that_is_at_work_shows_it_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    err = Terminal()
+    with shown_at_work(Output(io.StringIO(), err)) as doing:
+        doing("reading in.csv", 5)
+    assert err.getvalue() in ("", "\r\x1b[J") or "reading in.csv" in err.getvalue()
+    assert doing is not unseen
+    with shown_at_work(Output(io.StringIO(), io.StringIO())) as doing:
+        assert doing is unseen
+    monkeypatch.setenv("TERM", "dumb")
+    with shown_at_work(Output(io.StringIO(), Terminal())) as doing:
+        assert doing is unseen
+
+
+def test_where_the_terminal_has_no_unicode_there_is_none() -> None:
+    class Old(Terminal):
+        encoding = "ascii"
+
+    watcher = Display(Output(io.StringIO(), Old()), bar=True)
+    watcher.progress(Tally(), Pulse(1, 2))
+    assert "".join(painted(watcher)).isascii()
+    watcher.close()
+
+
 # -- before many leads are updated -----------------------------------------------------------------------------------
 
 
-def test_a_person_is_asked_once_before_more_than_a_thousand_leads_are_updated(workspace: Workspace) -> None:
+def test_a_person_is_asked_before_the_first_run_of_more_than_a_thousand_updates(workspace: Workspace) -> None:
     asked: list[str] = []
-    backfill(workspace, 1_002)
-    watcher, _ = display(ask=lambda question: not asked.append(question))
-    assert workspace.run(watcher, limit=1)["rows"]["delivered"] == 1  # type: ignore[arg-type]
-    workspace.run(watcher, limit=1, new_run=True)  # type: ignore[arg-type]
-    assert [question[:28] for question in asked] == ["1,002 leads will be updated."]
-    assert "buyers once more" in asked[0]
-
-
-def test_a_no_sends_nothing(workspace: Workspace) -> None:
     backfill(workspace, 1_001)
-    watcher, _ = display(ask=lambda question: False)
+    watcher, _ = display(ask=lambda question: bool(asked.append(question)))
     with pytest.raises(UsageError, match="Nothing was sent, as you said no"):
+        workspace.run(watcher)  # type: ignore[arg-type]
+    assert not watcher.sending
+    assert [question.partition(". ")[0] for question in asked] == [
+        "This is the first run of job, and it updates 1,001 leads"
+    ]
+    with workspace.ledger() as ledger:
+        assert ledger.runs() == []
+
+
+def test_where_nobody_can_be_asked_the_first_run_is_refused(workspace: Workspace) -> None:
+    backfill(workspace, 1_001)
+    watcher, _ = display(log=Logger())
+    with pytest.raises(UsageError, match=r"first run of job.* say so once with --yes"):
         workspace.run(watcher)  # type: ignore[arg-type]
     assert not watcher.sending
 
 
-def test_a_thousand_leads_and_events_need_no_question(workspace: Workspace) -> None:
-    watcher, _ = display(ask=lambda question: False)
-    assert workspace.run(watcher, limit=1)["exit_code"] == 6  # type: ignore[arg-type]
-    backfill(workspace, 1_000)
-    assert workspace.run(watcher, limit=1)["exit_code"] == 6  # type: ignore[arg-type]
+class Enough(Exception):
+    """Ends a run before it begins."""
+
+
+class Begun(Logger):
+    """Ends a run as soon as it says that it begins."""
+
+    def info(self, name: str, **facts: Any) -> None:
+        raise Enough(name)
+
+
+@pytest.mark.parametrize(
+    ("options", "questions"), [({"yes": True}, 0), ({"ask": True}, 1)], ids=["said beforehand", "said when asked"]
+)
+def test_a_yes_lets_the_first_run_begin_and_is_not_asked_for_twice(
+    workspace: Workspace, options: dict[str, Any], questions: int
+) -> None:
+    asked: list[str] = []
+    backfill(workspace, 1_001)
+    if "ask" in options:
+        options = {"ask": lambda question: not asked.append(question)}
+    watcher, _ = display(log=Begun(), **options)
+    for _ in range(2):
+        with pytest.raises(Enough, match="run_started"):
+            workspace.run(watcher)  # type: ignore[arg-type]
+    assert len(asked) == questions
+
+
+def test_updates_to_this_machine_are_neither_asked_about_nor_refused(workspace: Workspace) -> None:
+    url = workspace.base_url
+    backfill(workspace, 1_001)
+    workspace.base_url = url
+    workspace.updates()
+    for ask in (None, lambda question: False):
+        watcher, _ = display(ask=ask)
+        assert workspace.run(watcher, limit=1)["exit_code"] == 6  # type: ignore[arg-type]
 
 
 def test_requests_to_keep_are_the_first_ones_masked(workspace: Workspace) -> None:

@@ -15,6 +15,7 @@ from batchpost.prepare import Prepared
 from batchpost.sandbox import Sandbox
 from batchpost.send import Sitting, limits_of, send
 from tests.jobtexts import job_text, load
+from tests.wire import authority
 from tests.workspaces import Onlooker, Workspace, sale_rows, write_csv
 
 
@@ -51,21 +52,27 @@ def workspace(tmp_path: Path, server: Sandbox) -> Workspace:
     return made
 
 
-async def nobody(tally: object) -> None:
+async def nobody(tally: object, pulse: object) -> None:
     """Nobody looks on."""
 
 
-async def without_room(tally: object) -> None:
+async def without_room(tally: object, pulse: object) -> None:
     """The summary does not fit on its disk."""
     await anyio.sleep(0.01)
     raise OSError(28, "No space left on device", "summary.json")
 
 
-def sent(workspace: Workspace, disk: Disk, watch: Callable[[object], Awaitable[None]] = nobody) -> Stop | None:
-    """How a sitting ends whose journal is on that disk."""
+def sent(
+    workspace: Workspace,
+    disk: Disk,
+    watch: Callable[[object, object], Awaitable[None]] = nobody,
+    before: Callable[[], object] = lambda: None,
+) -> Stop | None:
+    """How a sitting ends whose journal is on that disk; ``before`` it, something may happen."""
     ends: list[Stop | None] = []
 
     def on_plan(prepared: Prepared) -> None:
+        before()
         ends.append(send(prepared, disk, "the disk", Sitting({}, watch))[0])
         raise Enough
 
@@ -93,11 +100,11 @@ def test_a_disk_that_is_full_ends_the_sitting_without_a_last_word(workspace: Wor
 
 
 def test_a_way_that_cannot_be_taken_leaves_no_open_journal(workspace: Workspace, server: Sandbox) -> None:
-    workspace.sales(api='proxy = "env:PROXY"')
-    workspace.environ["PROXY"] = "ftp://127.0.0.1:9"
+    workspace.sales(api='base_url = "https://127.0.0.1:9"\nca_file = "ca.pem"')
+    authority().cert_pem.write_to_path(str(workspace.folder / "ca.pem"))
     disk = Disk()
-    with pytest.raises(UsageError, match="proxy: must be http"):
-        sent(workspace, disk)
+    with pytest.raises(UsageError, match=r"ca_file .*ca\.pem: no such file"):
+        sent(workspace, disk, before=(workspace.folder / "ca.pem").unlink)
     assert disk.done == ["sitting", "sync", "close"]
     assert server.received == []
 
@@ -108,7 +115,7 @@ def test_where_the_summary_finds_no_room_nothing_is_sent(workspace: Workspace, s
     assert stop is not None
     assert (stop.cause, stop.exit_code, stop.message) == (
         *("disk", 4),
-        "summary.json cannot be written: No space left on device",
+        "summary.json cannot be written: No space left on device. Make room on its disk",
     )
     assert "start" not in disk.done
     assert server.received == []
