@@ -12,14 +12,16 @@ import polars as pl
 
 from batchpost.ahead import ahead
 from batchpost.batch import Batch
-from batchpost.compare import Correction
+from batchpost.corrections import FILE, Conflicts, rows_now, write_corrections
 from batchpost.errors import InputChanged
 from batchpost.feed import read_again
 from batchpost.files import replaced
+from batchpost.firstpass import Plan, repeat_of
 from batchpost.job import Job
+from batchpost.links import LINK_COLUMNS
 from batchpost.model import Outcome
 from batchpost.outcomes import OUTCOME_COLUMNS, Ends, all_outcomes
-from batchpost.plan import Plan, repeat_of
+from batchpost.pulse import Doing, unseen
 from batchpost.results import (
     TO_FIX_COLUMNS,
     CsvTable,
@@ -29,7 +31,6 @@ from batchpost.results import (
     input_names,
     outcome_schema,
     to_fix_rows,
-    write_corrections,
 )
 from batchpost.source import Reader
 from batchpost.summary import Books
@@ -58,29 +59,40 @@ def write_results(
     plan: Plan,
     readers: Sequence[Reader],
     ends: Ends,
-    corrections: Sequence[Correction],
+    conflicts: Conflicts | None = None,
+    *,
+    doing: Doing = unseen,
 ) -> Written:
     """Write ``outcomes``, ``to_fix.csv`` and ``corrections.csv`` of a run anew; raises OSError."""
-    written = Written(corrections=len(corrections))
+    written = Written()
     all_columns = job.results.include == "all" and bool(readers)
     with _outcomes(plan, job, ends) as frames:
-        mendable = _write_outcomes(folder, run_id, job, plan, readers if all_columns else (), frames, written)
+        seen = _seen(frames, doing, "writing the outcomes")
+        mendable = _write_outcomes(folder, run_id, job, plan, readers if all_columns else (), seen, written)
     if mendable and readers:
         with _outcomes(plan, job, ends) as frames:
-            written.to_fix = _write_to_fix(folder / "to_fix.csv", run_id, plan, readers, frames)
+            seen = _seen(frames, doing, "writing to_fix.csv")
+            written.to_fix = _write_to_fix(folder / "to_fix.csv", run_id, plan, readers, seen)
     else:
         (folder / "to_fix.csv").unlink(missing_ok=True)
-    if corrections:
-        wanted = [correction.row for correction in corrections]
-        with _outcomes(plan, job, ends) as frames:
-            now = pl.concat(frame.filter(pl.col("number").is_in(wanted)) for frame in frames)
-        write_corrections(folder / "corrections.csv", corrections, now)
+    if conflicts and conflicts.corrections:
+        written.corrections = len(conflicts.corrections)
+        write_corrections(folder / FILE, conflicts, rows_now(plan, job), job)
     return written
 
 
 def _outcomes(plan: Plan, job: Job, ends: Ends) -> closing[Generator[pl.DataFrame, None, None]]:
     """All outcomes, each batch put together while the one before it is written; over when this is left."""
     return closing(ahead(all_outcomes(plan, job.route, repeat_of(job), ends)))
+
+
+def _seen(frames: Iterator[pl.DataFrame], doing: Doing, what: str) -> Iterator[pl.DataFrame]:
+    """The frames, with a word of how many rows of them were taken."""
+    rows = 0
+    for frame in frames:
+        doing(what, rows)
+        rows += frame.height
+        yield frame
 
 
 def _write_outcomes(
@@ -95,7 +107,8 @@ def _write_outcomes(
     """Returns whether some row may be mended."""
     kind = job.results.format if job.results.format != "auto" else _kind_of(plan)
     names = input_names(input_columns(readers))
-    extra = [*names.values()]
+    links = [name for name in LINK_COLUMNS if plan.links and name not in names.values()]
+    extra = [*names.values(), *links]
     mendable = False
     with ExitStack() as stack:
         batches = stack.enter_context(closing(read_again(plan, readers))) if readers else None
@@ -109,9 +122,11 @@ def _write_outcomes(
             written.books.add(frame)
             _note_sources(frame, written)
             mendable = mendable or frame["outcome"].is_in(["invalid", "rejected"]).any()
-            own = frame.select(OUTCOME_COLUMNS)
-            table.write(own.hstack(next(batches)[0].frame.rename(names)) if batches else own)
+            own, mended = frame.select(OUTCOME_COLUMNS), frame.select(links)
+            table.write((own.hstack(next(batches)[0].frame.rename(names)) if batches else own).hstack(mended))
         table.close()
+    # [results] format may have changed since an earlier sitting.
+    (folder / f"outcomes.{'csv' if kind == 'parquet' else 'parquet'}").unlink(missing_ok=True)
     return mendable
 
 

@@ -14,9 +14,10 @@ import polars as pl
 from batchpost.ledgerrows import RunRecord
 from batchpost.places import read_summary
 
-__all__ = ["Link", "Links", "Order", "links_of", "resolve"]
+__all__ = ["LINK_COLUMNS", "Link", "Links", "Order", "link_frame", "links_of", "resolve"]
 
 LINK_COLUMNS = ("batchpost_run", "batchpost_source", "batchpost_row")
+"""The columns that say which row a row mends; in outcomes too, where the input has them."""
 
 
 class Link(NamedTuple):
@@ -53,6 +54,12 @@ def links_of(frame: pl.DataFrame) -> list[Link | None]:
         return []
     rows = frame.select(LINK_COLUMNS).iter_rows()
     return [Link(run, source, int(row)) if run and source and _counts(row) else None for run, source, row in rows]
+
+
+def link_frame(links: Sequence[Link | None]) -> pl.DataFrame:
+    """The links of rows as text in the columns :data:`LINK_COLUMNS`; null where there is none."""
+    told = [(link.run_id, link.source, str(link.row)) if link else (None, None, None) for link in links]
+    return pl.DataFrame(told, schema=dict.fromkeys(LINK_COLUMNS, pl.String), orient="row")
 
 
 def resolve(

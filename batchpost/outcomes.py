@@ -2,7 +2,8 @@
 
 Columns as in ``outcomes.csv``: ``source, row, line, route, campaign_id, transaction_id, event_id, outcome, reason,
 detail, http_status, lead_status, conversion_id, pid, redirect_url, amount, attempts, first_attempt_at, settled_at,
-latency_ms``; times are ISO 8601 in UTC with milliseconds.
+latency_ms``; times are ISO 8601 in UTC with milliseconds. Rows of an input that mends or repeats others have the
+columns of :data:`batchpost.links.LINK_COLUMNS` behind these.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from dataclasses import dataclass
 import polars as pl
 
 from batchpost.ended import EndedRows
+from batchpost.firstpass import Plan
 from batchpost.history import Open
+from batchpost.links import link_frame
 from batchpost.model import Outcome, Repeat
-from batchpost.plan import Plan
 from batchpost.spool import read_spool
 
 __all__ = ["OUTCOME_COLUMNS", "Ends", "all_outcomes"]
@@ -43,8 +45,8 @@ class Ends:
 def all_outcomes(plan: Plan, route: str, repeats: pl.Expr, ends: Ends) -> Iterator[pl.DataFrame]:
     """Every row of the input with its outcome, one frame for each batch of the first pass.
 
-    Columns are :data:`OUTCOME_COLUMNS`, then ``number`` (the row in the whole input, from 0) and the plan's
-    ``money_*``. Raises OSError.
+    Columns are :data:`OUTCOME_COLUMNS`, then ``number`` (the row in the whole input, from 0), the plan's ``money_*``
+    and, where the plan has links, those of :data:`batchpost.links.LINK_COLUMNS`. Raises OSError.
     """
     left_open = _open_frame(ends.left_open)
     first = 0
@@ -53,7 +55,8 @@ def all_outcomes(plan: Plan, route: str, repeats: pl.Expr, ends: Ends) -> Iterat
         settled = _standing(ends.ended.between(first, record.height), decided, first, ends)
         frame = _beside(record.hstack(decided), settled)
         opened = left_open.filter(pl.col("row").is_between(first, first + record.height, closed="left"))
-        yield _shaped(_closed(frame, opened, repeats, ends), plan, route)
+        shaped = _shaped(_closed(frame, opened, repeats, ends), plan, route)
+        yield shaped.hstack(link_frame(plan.links[first : first + record.height])) if plan.links else shaped
         first += record.height
 
 

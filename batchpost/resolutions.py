@@ -113,6 +113,15 @@ class Resolutions:
         found = self._rows_of_runs(f"state IN {_DUE} AND NOT EXISTS {_NEWER}")
         return {run: tuple(row for row in rows if row not in unsure.get(run, ())) for run, rows in found.items()}
 
+    def states(self) -> Iterator[tuple[str, int, str]]:
+        """The run and row of everything that raised a doubt or waits for one, with the states of those doubts."""
+        query = (
+            "SELECT run_id, row, state FROM doubts UNION "  # noqa: S608 - our own names
+            f"SELECT waiting.run_id, waiting.row, state FROM waiting JOIN doubts USING (key) WHERE {_WAITS}"
+        )
+        for run_id, row, state in self._db.rows(query):
+            yield str(run_id), int(row), str(state)
+
     def doubtful(self) -> pl.Series:
         """The keys of all operations with a doubt that is not known to be delivered, open or decided."""
         keys = self._db.rows("SELECT DISTINCT key FROM doubts WHERE state <> 'delivered'")

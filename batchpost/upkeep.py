@@ -16,10 +16,12 @@ from batchpost.ledger import Ledger
 from batchpost.locks import Locks, holder, is_held, remove_lock
 from batchpost.lookback import Found
 from batchpost.places import Places
+from batchpost.rowends import ENDS_FILE, keep_ends, run_ends
 
 __all__ = ["Forgotten", "abandon", "forget", "stop_job"]
 
-_KEPT = "summary.json"  # counts and names of files, no personal data; a lost ledger is noticed by it
+# Counts and names of files, by which a lost ledger is noticed; and how each row ended, for `status`. No personal data.
+_KEPT = ("summary.json", ENDS_FILE)
 
 
 class Forgotten(NamedTuple):
@@ -81,7 +83,7 @@ def forget(
     """Delete what may hold personal data of runs that ended more than ``older_than`` seconds ago.
 
     Left alone are unfinished runs and those with operations whose end is not known; ``summary.json`` and the ledger
-    stay. Raises OSError.
+    stay, and in place of the outcomes how each row ended, without ids. Raises OSError.
     """
     cutoff = (time.time() if now is None else now) - older_than
     old = [run for run in runs if _settled(run) and (run.record.finished_at or run.record.started_at) < cutoff]
@@ -96,14 +98,15 @@ def _forget(run: Found, dry_run: bool) -> Forgotten:
     own = run.at.run(run.record.run_id)
     files = _files(run.folder) + _files(own) + _files(own.with_name(f"{own.name}.damaged"))
     size = sum(path.lstat().st_size for path in files)
-    if not dry_run:
+    if files and not dry_run:
+        keep_ends(run_ends(run.record, run.at))
         for path in files:
             path.unlink()
     return Forgotten(run.record.run_id, run.folder, len(files), size)
 
 
 def _files(folder: Path) -> list[Path]:
-    """The files right in a folder of ours, but the one to keep; a link instead of the folder is not followed."""
+    """The files right in a folder of ours, but those to keep; a link instead of the folder is not followed."""
     if folder.is_symlink() or not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if path.name != _KEPT and (path.is_symlink() or path.is_file()))
+    return sorted(path for path in folder.iterdir() if path.name not in _KEPT and (path.is_symlink() or path.is_file()))

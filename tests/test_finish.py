@@ -8,10 +8,10 @@ import pytest
 
 from batchpost.errors import InputChanged
 from batchpost.finish import Written, write_results
+from batchpost.firstpass import Plan
 from batchpost.job import Job
 from batchpost.model import Outcome, Settlement
 from batchpost.outcomes import Ends
-from batchpost.plan import Plan
 from batchpost.recordshapes import Claim
 from batchpost.source import Reader
 from tests.endings import Ended, ended_rows
@@ -28,7 +28,7 @@ def ends(*rows: tuple[int, Outcome, str]) -> Ends:
 
 def written(folder: Path, job: Job, plan: Plan, readers: Sequence[Reader], end: Ends) -> Written:
     (folder / "out").mkdir(exist_ok=True)
-    return write_results(folder / "out", "r1", job, plan, readers, end, ())
+    return write_results(folder / "out", "r1", job, plan, readers, end)
 
 
 def delivered(count: int) -> list[tuple[int, Outcome, str]]:

@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 
 from batchpost.batch import Fingerprint
+from batchpost.firstpass import Plan
 from batchpost.history import Open
 from batchpost.model import Outcome, Repeat, Settlement
 from batchpost.outcomes import OUTCOME_COLUMNS, Ends, all_outcomes
-from batchpost.plan import Plan
 from batchpost.recordshapes import Claim
 from batchpost.spool import SpoolWriter
 from tests.endings import Ended, ended_rows

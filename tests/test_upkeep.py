@@ -176,7 +176,7 @@ def test_forget_deletes_what_is_old_but_the_summary_and_the_ledger(workspace: Wo
 
     assert forget([run], DAY, now=ended + DAY + 1) == [gone]
 
-    assert names(run) == ["summary.json"]
+    assert names(run) == ["ends.parquet", "summary.json"]
     assert forget([run], DAY, now=ended + DAY + 1) == []
     assert workspace.run()["rows"]["already_delivered"] == len(server.effects) == 5
 
@@ -196,8 +196,9 @@ def test_forget_follows_no_link(workspace: Workspace, tmp_path: Path) -> None:
     (treasure / "gold.csv").touch()
     (run.folder / "link").symlink_to(treasure)
     assert [gone.files for gone in forget([run], 0.0)] == [2]
-    assert names(run) == ["summary.json"]
-    (run.folder / "summary.json").unlink()
+    assert names(run) == ["ends.parquet", "summary.json"]
+    for path in run.folder.iterdir():
+        path.unlink()
     run.folder.rmdir()
     run.folder.symlink_to(treasure)
     assert forget([run], 0.0) == []
