@@ -56,6 +56,10 @@ def file_server(answer: Callable[[Asked, int], Answer], tls: ssl.SSLContext | No
             self.wfile.write(given.body if given.cut is None else given.body[: given.cut])
             self.close_connection = True
 
+        def do_HEAD(self) -> None:
+            """Of an answer without a body."""
+            self.do_GET()
+
         def log_message(self, format: str, *args: object) -> None:
             """Nothing on standard error."""
 
