@@ -12,7 +12,7 @@ INSTALL_PROJECT := $(PIP) install --quiet --no-deps --no-build-isolation --edita
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format simulate exhaust mutations crash bench profile lock clean
+.PHONY: help demo test check format docs pictures simulate exhaust mutations crash bench profile lock clean
 
 SEEDS ?= 2000
 SEED ?= 7
@@ -38,6 +38,12 @@ check: $(VENV)/.dev  ## lint, format, types, import rules, lock files
 format: $(VENV)/.dev  ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.dev  ## write the pages anew that are made from the code: docs/cli.md and docs/reference/
+	@$(BIN)/python -m tools.pages
+
+pictures: $(VENV)/.dev  ## draw docs/pictures/*.svg anew from what a terminal shows; needs tmux
+	@$(BIN)/python -m tools.screens
 
 simulate: $(VENV)/.dev  ## whole nights in virtual time, crashes and faults included (SEEDS=2000); see docs/testing.md
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)

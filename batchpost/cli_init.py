@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchpost.errors import UsageError
-from batchpost.options import FILE
+from batchpost.options import DIR, SOURCE
 from batchpost.output import Output
 from batchpost.routes import ROUTES, TIMEZONES
 
@@ -23,12 +23,16 @@ _SIGNS = {"tab": "\t", r"\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|",
 
 
 @click.command()
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", type=SOURCE)
 @click.option(
     "--route", type=click.Choice(list(ROUTES)), required=True, help="The platform's endpoint that the rows go to."
 )
 @click.option(
-    "-o", "place", metavar="JOB", help="The job file to write, - for standard output.  [default: jobs/NAME.toml]"
+    "-o",
+    "place",
+    type=SOURCE,
+    metavar="JOB",
+    help="The job file to write, - for standard output.  [default: jobs/NAME.toml]",
 )
 @click.option("--name", metavar="NAME", help="The job's name.  [default: the file's name without its date]")
 @click.option(
@@ -69,7 +73,7 @@ _SIGNS = {"tab": "\t", r"\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|",
 )
 @click.option("--force", is_flag=True, help="Write over a job file that is there.")
 @click.option("-y", "--yes", is_flag=True, help="Ask nothing: take what the file proves, and mark the rest.")
-@click.option("--workspace", type=FILE, metavar="DIR", help="The folder that the job's paths are read against.")
+@click.option("--workspace", type=DIR, metavar="DIR", help="The folder that the job's paths are read against.")
 @click.pass_obj
 def init(output: Output, /, file: str, **options: Any) -> int:
     """Propose a job file from a file's headers and values.

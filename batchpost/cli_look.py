@@ -11,7 +11,7 @@ import click
 
 from batchpost.errors import UsageError
 from batchpost.layout import short_path, span
-from batchpost.options import DURATION, FILE, NAMES
+from batchpost.options import DIR, DURATION, FILE, JOB_NAME, OUTCOME, REASON, RUN
 from batchpost.output import Output
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["abandon", "export", "forget", "runs", "show", "stop", "verify"]
 
 _WORKSPACE = click.option(
-    "--workspace", type=FILE, metavar="DIR", help="The workspace; without it the nearest folder with a batchpost.toml."
+    "--workspace", type=DIR, metavar="DIR", help="The workspace; without it the nearest folder with a batchpost.toml."
 )
-_RUN = click.argument("run", metavar="RUN")
+_RUN = click.argument("run", metavar="RUN", type=RUN)
 
 
 def _home(workspace: Path | None) -> Path:
@@ -45,7 +45,7 @@ def _found(run: str, workspace: Path | None) -> Found:
 
 
 @click.command()
-@click.option("--job", metavar="NAME", help="Only the runs of this job.")
+@click.option("--job", type=JOB_NAME, metavar="NAME", help="Only the runs of this job.")
 @click.option("-n", "most", type=click.IntRange(min=1), default=20, show_default=True, help="How many, the newest.")
 @_WORKSPACE
 @click.pass_obj
@@ -73,11 +73,14 @@ def show(output: Output, run: str, as_json: bool, workspace: Path | None) -> int
     The books are those of its end. What stands since of rows without a known end is told below them, in JSON under
     "today".
     """
-    from batchpost.lookback import next_of, show_text
+    from batchpost.lookback import next_of, show_lines
 
     found = _found(run, workspace)
     today = {"unknown": found.doubts, "due": len(found.due), "decided": found.decided, "next": next_of(found)}
-    output.say(json.dumps({**found.summary, "today": today}) if as_json else show_text(found, Path.cwd()))
+    if as_json:
+        output.say(json.dumps({**found.summary, "today": today}))
+    else:
+        output.show(show_lines(found, Path.cwd(), width=output.out.size[0]))
     return 0
 
 
@@ -102,8 +105,8 @@ def verify(output: Output, run: str, workspace: Path | None) -> int:
 
 @click.command()
 @_RUN
-@click.option("--only", type=NAMES, default=(), help="Rows of these outcomes: invalid,failed.")
-@click.option("--reason", "reasons", type=NAMES, default=(), help="Rows of these reasons: lead_not_found,timeout.")
+@click.option("--only", type=OUTCOME, default=(), help="Rows of these outcomes: invalid,failed.")
+@click.option("--reason", "reasons", type=REASON, default=(), help="Rows of these reasons: lead_not_found,timeout.")
 @click.option(
     "-o", "place", type=FILE, metavar="FILE", help="Where to write: .csv or .parquet; else CSV on standard output."
 )
@@ -148,7 +151,7 @@ def abandon(output: Output, run: str, workspace: Path | None) -> int:
 
 
 @click.command()
-@click.argument("job", metavar="JOB")
+@click.argument("job", metavar="JOB", type=JOB_NAME)
 @_WORKSPACE
 @click.pass_obj
 def stop(output: Output, job: str, workspace: Path | None) -> int:
@@ -191,7 +194,8 @@ def forget(output: Output, older_than: float, dry_run: bool, workspace: Path | N
     """Delete results that hold personal data.
 
     Of runs that ended or were given up, with nothing outstanding: their outcomes, to_fix, corrections and report. Kept
-    are summary.json (counts, no personal data) and the ledger, so that nothing is sent twice.
+    are summary.json (counts, no personal data), ends.parquet (how each row ended, without ids, for status) and the
+    ledger, so that nothing is sent twice.
     """
     from batchpost.upkeep import forget as delete
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchpost.errors import UsageError
-from batchpost.options import DURATION, FILE, NAMES
+from batchpost.options import DIR, DOUBTS, DURATION, FILE, RUN
 from batchpost.output import Output
 from batchpost.questions import confirm
 
@@ -39,7 +39,7 @@ _ACTIONS: dict[str, Action] = {
 
 
 @click.command()
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN", type=RUN)
 @click.option("--delivered", is_flag=True, help="The platform has them: never sent again.")
 @click.option("--not-delivered", is_flag=True, help="The platform does not have them: due again.")
 @click.option("--resend", is_flag=True, help="Nobody can tell; send them again all the same.")
@@ -48,7 +48,7 @@ _ACTIONS: dict[str, Action] = {
 @click.option(
     "--rows", multiple=True, metavar="5,17-20", help="Data rows as shown; FILE:5 where there are several files."
 )
-@click.option("--reason", "reasons", type=NAMES, default=(), help="Only rows of these reasons: timeout,dropped.")
+@click.option("--reason", "reasons", type=DOUBTS, default=(), help="Only rows of these reasons: timeout,dropped.")
 @click.option(
     *("--from", "listed"), type=FILE, metavar="FILE", help="Rows named in a CSV or Parquet, as export writes it."
 )
@@ -57,7 +57,7 @@ _ACTIONS: dict[str, Action] = {
 @click.option("--wait", type=DURATION, default=0.0, metavar="SPAN", help="Wait so long for a lock: 10m.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 @click.option(
-    "--workspace", type=FILE, metavar="DIR", help="The workspace; without it the nearest folder with a batchpost.toml."
+    "--workspace", type=DIR, metavar="DIR", help="The workspace; without it the nearest folder with a batchpost.toml."
 )
 @click.pass_obj
 def resolve(output: Output, /, run: str, **given: Any) -> int:

@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,8 +15,9 @@ import click
 
 from batchpost.errors import UsageError
 from batchpost.failures import most_urgent
-from batchpost.options import CLOCK, DURATION, FILE, NAMES, seconds_until
+from batchpost.options import CLOCK, DIR, DURATION, FILE, JOB, REASON, RETRIED, RUN, SOURCE, seconds_until
 from batchpost.output import Output
+from batchpost.typed import typed_command
 
 if TYPE_CHECKING:
     from batchpost.job import Job
@@ -38,7 +40,7 @@ _SENDING = (
         *("--wait",), type=DURATION, default=0.0, metavar="SPAN", help="Wait so long for a lock or a missing input: 2h."
     ),
     click.option("--base-url", metavar="URL", help="The platform's address in place of the job's."),
-    click.option("-y", "--yes", is_flag=True, help="Do not ask before many leads are updated."),
+    click.option("-y", "--yes", is_flag=True, help="The first run of many updates is meant: do not ask."),
     click.option("--json", "as_json", is_flag=True, help="Print the summary as one line of JSON, and nothing else."),
     click.option("-q", "--quiet", is_flag=True, help="Say nothing when all is well."),
     click.option(
@@ -55,7 +57,13 @@ _SENDING = (
         show_default=True,
         help="The progress line; auto: on a terminal.",
     ),
-    click.option("--workspace", type=FILE, metavar="DIR", help="The folder that the jobs' paths are read against."),
+    click.option(
+        *("--metrics",),
+        type=FILE,
+        metavar="PATH",
+        help="Write Prometheus metrics to this .prom file, or to one a job in this folder.",
+    ),
+    click.option("--workspace", type=DIR, metavar="DIR", help="The folder that the jobs' paths are read against."),
 )
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -68,9 +76,14 @@ def _sending(command: _Command) -> _Command:
 
 
 @click.command()
-@click.argument("jobs", metavar="JOB...", nargs=-1, required=True, type=FILE)
+@click.argument("jobs", metavar="JOB...", nargs=-1, required=True, type=JOB)
 @click.option(
-    "--source", "sources", multiple=True, metavar="PATH", help="Send this, and not the job's path (repeatable)."
+    "--source",
+    "sources",
+    multiple=True,
+    type=SOURCE,
+    metavar="PATH",
+    help="Send this, and not the job's path (repeatable).",
 )
 @click.option("--date", metavar="D", help="Not there yet: name the day's file with --source.")
 @click.option(
@@ -91,28 +104,29 @@ def run(output: Output, /, jobs: tuple[Path, ...], **given: Any) -> int:
     from batchpost.sending import send_job
 
     if given["date"]:
-        raise UsageError("--date is not there yet: name the day's file with --source")
+        raise UsageError("--date is not there yet: name the day's file with --source", then="{help}")
     names = ("sources", "canary", "new_run", "new_ledger")
     settings = _settings(given, **{name: given[name] for name in names})
     codes: list[int] = []
-    for job in _load(jobs, given):
-        codes.append(send_job(job, settings, output))
+    for job in _load(jobs, given, settings, output):
+        others = {path for path in jobs if os.path.abspath(path) != str(job.path)}  # noqa: PTH100 - links stay
+        codes.append(send_job(job, replace(settings, typed=typed_command(others)), output))
         if codes[-1] in _INTERRUPTED:
             break
     return most_urgent(codes)
 
 
 @click.command()
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN", type=RUN)
 @click.option(
     *("--only",),
-    type=NAMES,
+    type=RETRIED,
     default="failed,rejected,not_attempted,due",
     show_default=True,
     help="Rows of these outcomes; due: those that resolve made due again.",
 )
 @click.option(
-    "--reason", "reasons", type=NAMES, default=(), help="Only those of these reasons: lead_not_found,timeout."
+    "--reason", "reasons", type=REASON, default=(), help="Only those of these reasons: lead_not_found,timeout."
 )
 @_sending
 @click.pass_obj
@@ -130,8 +144,9 @@ def retry(output: Output, /, run: str, only: tuple[str, ...], reasons: tuple[str
     home = find_home(given["workspace"], os.environ, Path.cwd())
     found = find_run(all_runs(home, os.environ), run, home)
     if unfit := set(only) - {"failed", "rejected", "not_attempted", "due"}:
-        settle = f". Settle them first: batchpost resolve {found.record.run_id}" if "unknown" in unfit else ""
-        raise UsageError(f"--only: {', '.join(sorted(unfit))} rows cannot be sent again as they are{settle}")
+        settle = f"batchpost resolve {found.record.run_id}" if "unknown" in unfit else ""
+        told = f"--only: {', '.join(sorted(unfit))} rows cannot be sent again as they are"
+        raise UsageError(f"{told}{f'. Settle them first: {settle}' if settle else ''}", then=settle or "{help}")
     path = Path(str(found.summary.get("job_file", "")))
     due = found.due if "due" in only else ()
     rows_file, rows = retry_rows(_job(path, given), found.folder, found.summary, only, reasons, due)
@@ -150,7 +165,7 @@ def _settings(given: dict[str, Any], **more: Any) -> Settings:
     from batchpost.sending import Settings
 
     if given["clock"] and given["length"]:
-        raise UsageError("--until and --for are two ways to say when to stop: give one")
+        raise UsageError("--until and --for are two ways to say when to stop: give one", then="{help}")
     now = datetime.now(UTC).astimezone()
     seconds = seconds_until(given["clock"], now) if given["clock"] else given["length"] or math.inf
     kept = (("--workspace", given["workspace"]), ("--base-url", given["base_url"]))
@@ -158,24 +173,30 @@ def _settings(given: dict[str, Any], **more: Any) -> Settings:
         limit=given["limit"] or math.inf,
         until=time.monotonic() + seconds,
         bar=given["progress"] == "auto",
+        typed=typed_command(),
         again=tuple(str(word) for option, value in kept if value for word in (option, value)),
-        **{name: given[name] for name in ("wait", "yes", "as_json", "quiet", "log_format")},
+        **{name: given[name] for name in ("wait", "yes", "as_json", "quiet", "log_format", "metrics")},
         **more,
     )
 
 
-def _load(paths: tuple[Path, ...], given: dict[str, Any]) -> list[Job]:
-    """All jobs, or the mistakes of all: with one wrong none is run."""
+def _load(paths: tuple[Path, ...], given: dict[str, Any], settings: Settings, output: Output) -> list[Job]:
+    """All jobs, or the mistakes of all: with one wrong none is run, and all that can be announced of are."""
     from batchpost.errors import JobError, Mistake
+    from batchpost.sending import refuse_jobs
 
-    loaded, mistakes = [], list[Mistake]()
+    loaded: list[Job] = []
+    mistakes: list[Mistake] = []
     for path in paths:
         try:
             loaded.append(_job(path, given, source=given["sources"]))
         except JobError as error:
             mistakes += error.mistakes
+            loaded += error.jobs
     if mistakes:
-        raise JobError(mistakes)
+        refused = JobError(mistakes)
+        refuse_jobs(loaded, refused, settings, output)
+        raise refused
     return loaded
 
 

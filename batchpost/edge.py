@@ -1,6 +1,6 @@
 """What a run takes from the world outside: clocks, chance, the disk of its journal, the network, signals.
 
-One frozen value given to :func:`batchpost.run.run_job`. Its defaults are the real world; a simulation gives another.
+One frozen value given to :func:`batchpost.jobrun.run_job`. Its defaults are the real world; a simulation gives another.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
@@ -48,13 +49,18 @@ class Runner(Protocol):
         """Returns what ``main`` returns."""
 
 
+def _hears_signals() -> bool:
+    """Signals come to the main thread, and only there can be said what becomes of them."""
+    return threading.current_thread() is threading.main_thread()
+
+
 async def _in_thread(call: Callable[[], None]) -> None:
     await anyio.to_thread.run_sync(call)
 
 
 def _run(main: Callable[[], Awaitable[T]], /) -> T:
     """On asyncio, with uvloop where there is one."""
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    before = {number: signal.getsignal(number) for number in _SIGNALS} if _hears_signals() else {}
     options: dict[str, Any] = {"use_uvloop": find_spec("uvloop") is not None}
     try:
         return anyio.run(main, backend_options=options)
@@ -65,6 +71,8 @@ def _run(main: Callable[[], Awaitable[T]], /) -> T:
 
 async def _heed_signals(stop: Callable[[Stop], None]) -> None:
     """The first signal ends the run in order; the second at once: the journal is on the safe side of both."""
+    if not _hears_signals():
+        return
     asked = False
     with anyio.open_signal_receiver(*_SIGNALS) as signals:
         async for number in signals:

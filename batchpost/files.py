@@ -63,13 +63,18 @@ def naming(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def replaced(path: Path) -> Iterator[IO[bytes]]:
-    """A new file (0600) to write, which takes the place of ``path`` when it is complete; raises OSError."""
+def replaced(path: Path, mode: int = 0o600) -> Iterator[IO[bytes]]:
+    """A new file to write, which takes the place of ``path`` when it is complete; raises OSError.
+
+    ``mode`` is for a file that others are meant to read.
+    """
     temporary = path.with_name(f".{path.name}.part")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
         with naming(path), os.fdopen(descriptor, "wb") as file:
+            if mode != 0o600:
+                os.fchmod(descriptor, mode)  # opening it heeds the umask
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -31,9 +31,9 @@ __all__ = [
 
 
 def load_job(
-    path: Path,
+    path: str | Path,
     *,
-    workspace: Path | None = None,
+    workspace: str | Path | None = None,
     base_url: str | None = None,
     rate: float | None = None,
     concurrency: int | None = None,
@@ -44,7 +44,8 @@ def load_job(
     ``source`` paths are read against the current directory, all paths in the file against the workspace. Raises
     JobError with all mistakes, UsageError where a file cannot be read. Opens neither secrets nor input.
     """
-    folder = find_workspace(path, workspace, os.environ)
+    path = Path(path)
+    folder = find_workspace(path, workspace if workspace is None else Path(workspace), os.environ)
     options: dict[Place, tuple[str, Any]] = {
         ("api", "base_url"): ("--base-url", base_url),
         ("source", "path"): ("--source", _sources(source, folder) or None),
@@ -55,8 +56,15 @@ def load_job(
     written = Written(*read_documents(path, folder), given)
     job, findings = _read(written, _absolute(path), folder)
     if mistakes := written.foreign() + [written.mistake(finding) for finding in findings]:
-        raise JobError(mistakes)
+        raise JobError(mistakes, (job,) if _can_be_announced(written, findings) else ())
     return job
+
+
+def _can_be_announced(written: Written, findings: Sequence[Finding]) -> bool:
+    """Whether it is known which job has these mistakes, whom its ``[notify]`` means, and what it was told."""
+    unsound = {finding.place[: 2 if finding.place[0] == "api" else 1] for finding in findings}
+    needed: set[Place] = {("name",), ("ledger",), ("notify",), ("api", "base_url")}
+    return "name" in written.job.data and not unsound & needed
 
 
 def find_workspace(job_path: Path, option: Path | None, environ: Mapping[str, str]) -> Path:
@@ -69,7 +77,8 @@ def find_workspace(job_path: Path, option: Path | None, environ: Mapping[str, st
         if given:
             folder = Path(given).absolute()
             if not folder.is_dir():
-                raise UsageError(f"{name}: there is no folder {folder}")
+                told = f"{name}: there is no folder {folder}. Name the one that the job's paths are read against"
+                raise UsageError(told, then="{help}" if name.startswith("--") else "")
             return folder
     home = _absolute(job_path).parent
     marked = (folder for folder in (home, *home.parents) if (folder / DEFAULTS_FILE).is_file())
@@ -89,7 +98,8 @@ def ledger_path(job: Job, environ: Mapping[str, str]) -> Path:
         raise UsageError(f"[ledger] url: {POSTGRESQL}; write sqlite:PATH")
     file = url.removeprefix("sqlite:").strip()
     if not url.startswith("sqlite:") or not file:
-        raise UsageError(f"[ledger] url: the environment variable {name} must hold sqlite:PATH")
+        wrong = "must hold sqlite:PATH" if name in environ else "is not set; it must hold sqlite:PATH"
+        raise UsageError(f"[ledger] url: the environment variable {name} {wrong}")
     return job.workspace / file
 
 

@@ -19,6 +19,8 @@ __all__ = ["DEFAULTS_FILE", "Document", "Finding", "Written", "did_you_mean", "l
 DEFAULTS_FILE = "batchpost.toml"
 _SHARED = ("api", "delivery", "results", "ledger", "notify")
 _SYNTAX = re.compile(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL)
+_KEY = r"'([^']*)'"
+_KEYS = re.compile(r"\('[^()]*\)")  # a table's name as Python shows it: ('api', 'tokens')
 _SYNTAX_HINTS = {
     "Invalid value": "text needs quotes; true and false are written small",
     "Cannot overwrite a value": "the key is there twice",
@@ -81,7 +83,7 @@ class Written:
 
     def foreign(self) -> list[Mistake]:
         """What the defaults file holds and may not: tables that belong in a job, and keys outside the shared tables."""
-        may = ", ".join(f"[{table}]" for table in _SHARED[:-1])
+        may = ", ".join(f"[{table}]" for table in _SHARED)
         message, hint = f"does not belong in {DEFAULTS_FILE}, which holds {may}", "move it into the job file"
         return [
             Mistake(dotted((key,)), message, self.defaults.lines.get((key,)), hint, self.defaults.name)
@@ -153,11 +155,20 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
-        raise UsageError(f"there is no file {path}") from error
+        near = _near_file(path)
+        hint = f"; did you mean {near}?" if near else "" if path.is_absolute() else f" in {Path.cwd()}"
+        raise UsageError(f"there is no file {path}{hint}", then=f"the same with {near}" if near else "") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text: save it as UTF-8") from error
+        raise UsageError(f"{path} is not UTF-8 text: save it as UTF-8", then="{check}") from error
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _near_file(path: Path) -> str:
+    """The job file that may have been meant instead of one that is not there; empty if none is near."""
+    known = sorted([*path.parent.glob("jobs/*.toml"), *path.parent.glob("*.toml")])
+    names = {one.name: str(one) for one in known if one.name != DEFAULTS_FILE}
+    return names.get(path.name) or names.get(likeliest(path.name, names), "")
 
 
 def _parsed(name: str, text: str, mistakes: list[Mistake]) -> Document:
@@ -168,5 +179,6 @@ def _parsed(name: str, text: str, mistakes: list[Mistake]) -> Document:
         what = match["what"] if match else str(error)
         line = int(match["line"]) if match and match["line"] else text.rstrip().count("\n") + 1
         hint = next((hint for start, hint in _SYNTAX_HINTS.items() if what.startswith(start)), "")
-        mistakes.append(Mistake("TOML", what[0].lower() + what[1:], line, hint, name))
+        what = _KEYS.sub(lambda keys: f"[{'.'.join(re.findall(_KEY, keys[0]))}]", what[0].lower() + what[1:])
+        mistakes.append(Mistake("TOML", what, line, hint, name))
         return Document(name)

@@ -1,18 +1,41 @@
-"""What people write on the command line for spans of time and times of day."""
+"""What people write on the command line: spans of time, times of day, names; and what a shell offers for each.
+
+What is offered is never in the way: where it cannot be found out, nothing is.
+"""
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
-__all__ = ["CLOCK", "DURATION", "FILE", "NAMES", "seconds_until"]
+from batchpost.reasons import BY_OUTCOME, OUTCOMES, REASONS
+
+__all__ = [
+    "CLOCK",
+    "DIR",
+    "DOUBTS",
+    "DURATION",
+    "FILE",
+    "JOB",
+    "JOB_NAME",
+    "OUTCOME",
+    "REASON",
+    "RETRIED",
+    "RUN",
+    "SOURCE",
+    "seconds_until",
+]
 
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(min|[smhd])")
+_Items = list[CompletionItem[str]]
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 
@@ -48,9 +71,12 @@ class _Clock(click.ParamType[tuple[int, int]]):
 
 
 class _Names(click.ParamType[tuple[str, ...]]):
-    """Words divided by commas."""
+    """Words divided by commas; ``known`` are those that a shell offers, with their meanings."""
 
     name = "name,..."
+
+    def __init__(self, known: Mapping[str, str]) -> None:
+        self._known = known
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:  # noqa: ARG002 - click's
         """The words, without blanks around them."""
@@ -58,11 +84,82 @@ class _Names(click.ParamType[tuple[str, ...]]):
             return value
         return tuple(word.strip() for word in str(value).split(",") if word.strip())
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> _Items:  # noqa: ARG002 - click's
+        """The words that could be next."""
+        from batchpost.completion import words
+
+        return words(incomplete, self._known)
+
+
+class _Text(click.ParamType[str]):
+    """A text as it is; a shell offers files for it."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002 - click's
+        """The text."""
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> _Items:  # noqa: ARG002 - click's
+        """Any file, as the shell finds it."""
+        return [CompletionItem(incomplete, type="file")]
+
+
+class _JobFile(click.Path):
+    """A job's file, as a path."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> _Items:  # noqa: ARG002 - click's
+        """The job files that are near."""
+        from batchpost.completion import job_files
+
+        return job_files(incomplete, Path.cwd())
+
+
+class _JobName(_Text):
+    """A job's name, or its file."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> _Items:  # noqa: ARG002 - click's
+        """The names of the workspace's jobs that have runs; job files where none of them fits."""
+        from batchpost.completion import job_files, job_names
+
+        return job_names(incomplete, _workspace(ctx)) or job_files(incomplete, Path.cwd())
+
+
+class _Run(_Text):
+    """A run: its id, a beginning of one, a job's name or ``latest``."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> _Items:  # noqa: ARG002 - click's
+        """The runs of the workspace."""
+        from batchpost.completion import runs
+
+        return runs(incomplete, _workspace(ctx))
+
+
+def _workspace(ctx: click.Context) -> Path:
+    from batchpost.completion import home
+
+    return home(ctx.params.get("workspace"), os.environ, Path.cwd())
+
+
+_RETRIED = {
+    "failed": "gave up",
+    "rejected": "refused by the platform",
+    "not_attempted": "the run stopped first",
+    "due": "made due by resolve",
+}
 
 DURATION = _Duration()
 CLOCK = _Clock()
-NAMES = _Names()
 FILE = click.Path(path_type=Path)
+DIR = click.Path(file_okay=False, path_type=Path)
+SOURCE = _Text()
+JOB = _JobFile(path_type=Path)
+JOB_NAME = _JobName()
+RUN = _Run()
+OUTCOME = _Names({name: fate.meaning for name, fate in OUTCOMES.items()})
+RETRIED = _Names(_RETRIED)
+REASON = _Names(REASONS)
+DOUBTS = _Names(BY_OUTCOME["failed or unknown"])
 
 
 def seconds_until(clock: tuple[int, int], now: datetime) -> float:

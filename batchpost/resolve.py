@@ -19,7 +19,7 @@ import polars as pl
 
 from batchpost.errors import Locked, UsageError
 from batchpost.ledger import Ledger
-from batchpost.locks import Locks
+from batchpost.locks import Locks, what_of
 from batchpost.lookback import Found
 from batchpost.model import Outcome
 from batchpost.places import open_ledger
@@ -99,7 +99,7 @@ def settling(run: Found, *, wait: float = 0.0) -> Iterator[Ledger]:
     with Locks(run.at.locks, wait=wait) as locks:
         locks.take(f"job {run.record.job}", f"the job {run.record.job}")
         for name in _lock_names(run):
-            locks.take(name, name)
+            locks.take(name, what_of(name))
         with closing(open_ledger(run.at, must_exist=True, new_ledger=False)) as ledger:
             fold_dead_runs(ledger, run.at)
             yield ledger

@@ -1,4 +1,4 @@
-"""The files that a run leaves: outcomes, to_fix, corrections.
+"""The tables that a run leaves: outcomes, to_fix, and what they have in common.
 
 Cells that a spreadsheet would run as a formula are guarded in every CSV.
 """
@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from decimal import Decimal
-from pathlib import Path
 from typing import IO, Protocol
 
 import polars as pl
@@ -18,9 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchpost.batch import Batch
-from batchpost.compare import Correction
 from batchpost.csvlines import csv_lines
-from batchpost.files import replaced
 from batchpost.guards import guard_formula, guard_text
 from batchpost.outcomes import OUTCOME_COLUMNS
 from batchpost.source import Reader
@@ -36,7 +31,6 @@ __all__ = [
     "link_rows",
     "outcome_schema",
     "to_fix_rows",
-    "write_corrections",
 ]
 
 # Reasons that no mend of the row can help: what was delivered stands, or another one is at it.
@@ -150,26 +144,3 @@ def link_rows(outcomes: pl.DataFrame, rows: pl.DataFrame, run_id: str) -> pl.Dat
     if set(_LINKS) <= set(rows.columns):
         links = links.with_columns(rows[name] for name in _LINKS)
     return rows.select(_named([name for name in rows.columns if not name.startswith("batchpost_")])).hstack(links)
-
-
-def write_corrections(path: Path, corrections: Sequence[Correction], now: pl.DataFrame) -> None:
-    """``corrections.csv``: events delivered before with other money or another date, for the account manager.
-
-    ``now`` has ``number``, ``transaction_id``, ``event_id`` and ``amount`` of these rows.
-    """
-    rows = {row[0]: row[1:] for row in now.select("number", "transaction_id", "event_id", "amount").iter_rows()}
-    entries = []
-    for row, before in corrections:
-        lead, event, amount = rows[row]
-        delivered_on = datetime.fromtimestamp(before.delivered_at, UTC).strftime("%Y-%m-%d")
-        entries.append(
-            (lead, event, before.conversion_id, before.amount, delivered_on, amount, _difference(before.amount, amount))
-        )
-    columns = ("transaction_id", "event_id", "conversion_id", "delivered", "delivered_on", "now", "difference")
-    with replaced(path) as file:
-        table = CsvTable(file, columns, numbers=("delivered", "now", "difference"))
-        table.write(pl.DataFrame(entries, schema=dict.fromkeys(columns, pl.String), orient="row"))
-
-
-def _difference(before: str, now: str | None) -> str:
-    return str(Decimal(now) - Decimal(before)) if before and now else ""

@@ -16,11 +16,11 @@ import polars as pl
 
 from batchpost.errors import UsageError
 from batchpost.export import outcomes_frame
+from batchpost.firstpass import Plan
 from batchpost.ledger import Ledger
 from batchpost.ledgerrows import RunRecord
 from batchpost.lookback import Found
 from batchpost.places import Places
-from batchpost.plan import Plan
 from batchpost.resolutions import Doubt, Resolution, Resolutions
 from batchpost.spool import read_spool
 
@@ -95,7 +95,7 @@ class Standing:
         record = self.runs.get(run_id)
         if record is None or run_id == self.run.record.run_id:
             return _place(self.files, number)
-        return _place(_files(Found(record, Places(self.run.at.ledger, Path(record.results), record.test)))[0], number)
+        return _place(_files(Found(record, Places(self.run.at.ledger, Path(record.results), record.test))), number)
 
     def row_of(self, run_id: str, number: int) -> str:
         """``row 5`` of this run, ``row 5 of 20261127T…`` of another one."""
@@ -119,11 +119,12 @@ def standing_of(ledger: Ledger, run: Found, again: str = "") -> Standing:
     decided: dict[int, list[Resolution]] = {}
     for one in resolutions.of(run_id):
         decided.setdefault(one.row, []).append(one)
-    files, plan = _files(run)
+    files = _files(run)
     known = _known(run, files, doubts, decided)
-    told, gone = _planned(plan, known["number"]), True
-    with suppress(UsageError, pl.exceptions.PolarsError):  # it died early, or somebody has deleted or damaged them
+    try:
         told, gone = told_rows(run, files, pl.DataFrame({"number": known["number"]})), False
+    except (UsageError, pl.exceptions.PolarsError):  # it died early, or somebody has deleted or damaged them
+        told, gone = _planned(run, known["number"]), True
     frame = known.update(told, on="number", how="left") if told.height else known
     runs = {record.run_id: record for record in ledger.runs()}
     return Standing(run, files, frame.sort("number"), doubts, decided, runs, run.due, gone, again)
@@ -165,18 +166,24 @@ def money_of(rows: Iterable[Mapping[str, Any]]) -> Decimal | None:
     return sum(amounts, Decimal(0)) if amounts else None
 
 
-def _files(run: Found) -> tuple[list[File], Plan | None]:
-    """A run's files, and the plan that names them where the run died before its summary did."""
-    sources, plan = run.summary.get("source"), None
+def _files(run: Found) -> list[File]:
+    """A run's files; where there is no summary, as the plan of the run names them."""
+    sources = run.summary.get("source")
     if not sources:
-        with suppress(OSError, ValueError):
-            plan = Plan.load(run.at.run(run.record.run_id))
+        plan = _plan(run)
         sources = [{"path": file.path, "rows": file.rows} for file in plan.files] if plan else []
     files, first = list[File](), 0
     for source in sources:
         files.append(File(source["path"], first, source["rows"]))
         first += source["rows"]
-    return files or [File("", 0, 0)], plan
+    return files or [File("", 0, 0)]
+
+
+def _plan(run: Found) -> Plan | None:
+    """The plan of a run that is not finished, if it is there and whole."""
+    with suppress(OSError, ValueError):
+        return Plan.load(run.at.run(run.record.run_id))
+    return None
 
 
 def _known(
@@ -193,9 +200,10 @@ def _known(
     return pl.DataFrame(entries, schema=_SCHEMA)
 
 
-def _planned(plan: Plan | None, numbers: pl.Series) -> pl.DataFrame:
+def _planned(run: Found, numbers: pl.Series) -> pl.DataFrame:
     """Ids and amounts of rows from the plan of a run that died."""
     found = [pl.DataFrame(schema={name: _SCHEMA[name] for name in ("number", *_IDS)})]
+    plan = _plan(run)
     with suppress(OSError, ValueError):
         for batch in read_spool(plan.spool) if plan else ():
             chosen = batch.filter(pl.col("row").cast(pl.Int64).is_in(numbers.to_list()))

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 HERE = Path(__file__).parent
 SEED = 1
-CONVERSIONS, ENRICHMENT, TRACKING = 400, 10_000, 300
+CONVERSIONS, ENRICHMENT, TRACKING, STRANGE = 400, 10_000, 300, 240
 FIRST_DAY = datetime(2025, 3, 3)  # noqa: DTZ001 - exports have wall clock times, without a zone
 
 FIRST = ("Anna", "Ben", "Chloé", "Dmitri", "Elena", "Faisal", "Grace", "Hélène", "Ivan", "José", "Käthe", "Liam")
@@ -41,6 +41,7 @@ NOTES = (
     'said "yes" at once',
     "Kundin aus München, später zurückrufen",
 )
+BRANCHES = ("Köln", "München", "Zürich", "Wien")
 
 # Row (modulo 400) of the buyer's export -> what is wrong with it.
 CONVERSION_MESS = {
@@ -74,6 +75,8 @@ TRACKING_MESS = {
     140: "unknown lead",
     200: "event not in the map",
 }
+# Row (modulo 240) of the strange file.
+STRANGE_MESS = {31: "no amount", 118: "blank row", 150: "digit lost", 187: "no amount"}
 
 
 def transaction_id(seed: int, pool: str, number: int) -> str:
@@ -164,6 +167,51 @@ def _spoil_tracking(row: list[str], last: list[str], mess: str, seed: int, numbe
     return spoilt[mess]
 
 
+def strange(rows: int, seed: int) -> Iterator[list[str]]:
+    """A buyer's export as a European spreadsheet saves it: titles, header, ``rows`` rows and a row of totals.
+
+    Its leads are of the enrichment file, beyond those of ``conversions``. The total has the amounts that are missing.
+    """
+    for title in ("Lead settlement, March 2025", "As of 17.03.2025, amounts in €", ""):
+        yield [title, "", "", "", "", ""]
+    yield ["Lead ref", "Status", "Commission", "Closed on", "Branch", "Remark"]
+    rng = random.Random(f"{seed}:strange")
+    total = Decimal(0)
+    for number in range(rows):
+        row, commission = _strange(rng, transaction_id(seed, "lead", 1_000 + number))
+        mess = STRANGE_MESS.get(number % 240)
+        if mess:
+            row = _spoil_strange(row, mess, commission)
+        if row[1] == "Paid out":
+            total += commission
+        yield row
+    yield ["Total", "", _european(total), "", "", ""]
+
+
+def _strange(rng: random.Random, lead: str) -> tuple[list[str], Decimal]:
+    status = rng.choices(("Paid out", "Declined", "In review"), (62, 25, 13))[0]
+    commission = Decimal(rng.randrange(4_000, 190_000, 50)) / 100
+    closed = FIRST_DAY + timedelta(days=rng.randrange(14), hours=8, minutes=rng.randrange(10 * 60))
+    money = _european(commission) if status == "Paid out" else "n/a"
+    remark = rng.choice(("", "", "", "Unterlagen vollständig", "Rückruf erbeten"))
+    return [lead, status, money, f"{closed:%d.%m.%Y %H:%M}", rng.choice(BRANCHES), remark], commission
+
+
+def _spoil_strange(row: list[str], mess: str, commission: Decimal) -> list[str]:
+    lead, _, _, *rest = row
+    spoilt: dict[str, list[str]] = {
+        "no amount": [lead, "Paid out", "n/a", *rest],
+        "blank row": [""] * 6,
+        "digit lost": [lead[:-1], "Paid out", _european(commission), *rest],
+    }
+    return spoilt[mess]
+
+
+def _european(money: Decimal) -> str:
+    """With a point between thousands and a decimal comma."""
+    return f"{money:,.2f}".translate(str.maketrans(",.", ".,"))
+
+
 def leads(rows: int, seed: int) -> Iterator[list[str]]:
     """Header and the leads that ``rows`` rows of each of the other kinds speak of, but for those unknown on purpose."""
     yield ["transaction_id", "campaign_id", "pid"]
@@ -229,19 +277,21 @@ def _email(rng: random.Random, first: str, last: str) -> str:
 TABLES: dict[str, Callable[[int, int], Iterator[list[str]]]] = {
     "conversions": conversions,
     "tracking": tracking,
+    "strange": strange,
     "leads": leads,
 }
 
 
 def write(kind: str, rows: int, seed: int, path: Path) -> None:
-    """Writes one file: Parquet for ``enrichment``, CSV in UTF-8 for the others."""
+    """Writes one file: Parquet for ``enrichment``, CSV in cp1252 with semicolons for ``strange``, else in UTF-8."""
     if kind == "enrichment":
         with pq.ParquetWriter(path, ENRICHMENT_SCHEMA, compression="zstd") as writer:
             for batch in enrichment(rows, seed):
                 writer.write_batch(batch)
         return
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(TABLES[kind](rows, seed))
+    encoding, delimiter, end = ("cp1252", ";", "\r\n") if kind == "strange" else ("utf-8", ",", "\n")
+    with path.open("w", encoding=encoding, newline="") as file:
+        csv.writer(file, delimiter=delimiter, lineterminator=end).writerows(TABLES[kind](rows, seed))
 
 
 def write_all(folder: Path) -> None:
@@ -249,6 +299,7 @@ def write_all(folder: Path) -> None:
     write("conversions", CONVERSIONS, SEED, folder / "conversions.csv")
     write("enrichment", ENRICHMENT, SEED, folder / "enrichment.parquet")
     write("tracking", TRACKING, SEED, folder / "tracking.csv")
+    write("strange", STRANGE, SEED, folder / "strange.csv")
     write("leads", ENRICHMENT, SEED, folder / "leads.csv")
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from batchpost.edge import Edge
-from batchpost.run import Options, run_job
+from batchpost.jobrun import Options, run_job
 from tests.hostile import Hostile, Visit, forwarding, hosted, message, tunnelling
 from tests.wire import WAYS, Way, authority
 from tests.workspaces import Onlooker, Table, Workspace, write_csv

@@ -1,5 +1,6 @@
 """Personal data and secrets through every fault there is, with the program as a user has it: afterwards they are in no
-log, message, journal, ledger, summary, process argument or file left behind, however they are spelt."""
+log, message, journal, ledger, summary, process argument, notification, metric or file left behind, however they are
+spelt."""
 
 from __future__ import annotations
 
@@ -23,6 +24,7 @@ from anyio.from_thread import start_blocking_portal
 
 from tests.canaries import BODY, CELLS, COLUMNS, PERSONAL, SECRET, SPELLINGS, found_in, kinds_below
 from tests.commands import ROOT, Done, call, finished, started, until
+from tests.hooks import Hook, webhook
 from tests.hostile import Hostile, Script, Visit, message
 from tests.jobtexts import job_text
 from tests.wire import serving, silent
@@ -36,14 +38,17 @@ FIELDS = "\n".join(
 TOKEN = 'token = "file:secrets/token"'
 ENDURING = 'rate = 100000\nconcurrency = 8\nmax_failures = "100%"\nmax_attempts = 1\ntimeout = 5'
 OWN = ("in.csv", "in.parquet", "secrets/token")  # where a person has put the canaries
+NOTIFY = 'webhook = "env:HOOK"\non = "always"'
 ENTITLED = ("to_fix.csv", "retry.csv")  # results that are the input's own rows
 
 
 @dataclass
 class Place:
-    """A workspace with a home and a folder for temporary files of its own, and all that its commands have said."""
+    """A workspace with a home and a folder for temporary files of its own, a webhook whose address is a secret, and all
+    that its commands have said."""
 
     root: Path
+    hook: Hook
     said: list[str] = field(default_factory=list)
 
     @property
@@ -56,10 +61,14 @@ class Place:
 
     @property
     def environ(self) -> dict[str, str]:
-        return {"HOME": str(self.root / "home"), "TMPDIR": str(self.root / "tmp"), "ORG": SECRET}
+        return {"HOME": str(self.root / "home"), "TMPDIR": str(self.root / "tmp"), "ORG": SECRET, "HOOK": self.address}
+
+    @property
+    def address(self) -> str:
+        return f"{self.hook.url}/{SECRET}?token={SECRET}"
 
     def job(self, base_url: str, route: str = "update-lead", api: str = TOKEN, **tables: str) -> None:
-        tables = {"delivery": ENDURING, "fields": FIELDS, **tables}
+        tables = {"delivery": ENDURING, "fields": FIELDS, "notify": NOTIFY, **tables}
         text = job_text(route, api=f'base_url = "{base_url}"\n{api}', **tables)
         (self.folder / "job.toml").write_text(text)
 
@@ -72,11 +81,14 @@ class Place:
     def call(self, *words: str, **options: Any) -> Done:
         """One command as a program of its own."""
         options = {"env": {**self.environ, **options.pop("env", {})}, **options}
-        return self.heard(finished(*words, cwd=self.folder, **options))
+        return self.heard(finished(*words, *self._metrics(words), cwd=self.folder, **options))
 
     def look(self, *words: str) -> Done:
         """One command in this process, which is quicker."""
-        return self.heard(call(*words, "--workspace", self.folder))
+        return self.heard(call(*words, *self._metrics(words), "--workspace", self.folder))
+
+    def _metrics(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        return ("--metrics", str(self.folder / "m.prom")) if words[0] in ("run", "retry") else ()
 
     def heard(self, done: Done) -> Done:
         self.said += [done.out, done.err]
@@ -102,6 +114,7 @@ class Place:
         found = {name: there for name, there in kinds.items() if there and not _entitled(name, there)}
         assert found == {}
         assert [text for text in self.said if found_in(text.encode())] == []
+        assert [body for body in self.hook.bodies if found_in(body)] == []
         assert not any((self.root / "tmp").iterdir()), "temporary files are gone"
 
 
@@ -110,12 +123,15 @@ def _entitled(name: str, there: set[str]) -> bool:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     for folder in ("work/secrets", "home", "tmp"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "work" / "secrets" / "token").write_text(f"{SECRET}\n")
     (tmp_path / "work" / "batchpost.toml").touch()
-    return Place(tmp_path)
+    with webhook() as hook:
+        place = Place(tmp_path, hook)
+        monkeypatch.setenv("HOOK", place.address)
+        yield place
 
 
 @contextmanager
@@ -249,6 +265,9 @@ def test_a_reply_that_stops_the_run_is_told_in_our_own_words(place: Place, statu
 
     assert (done.code, said in json.loads(done.out)["message"]) == (code, True)
     assert "elsewhere" not in done.out + done.err
+    [told] = place.hook.messages
+    assert (told["exit_code"], said in told["text"]) == (code, True)
+    assert SECRET in place.hook.heads[0][":path"], "it went to the secret address"
     assert place.look("show", "latest").code == 0
     place.check()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -76,7 +77,7 @@ def test_every_command_and_option_is_in_the_documentation_as_the_program_tells_i
         ("run a.toml --until 07:00 --for 9h", "--until and --for are two ways to say when to stop"),
         ("run a.toml --date yesterday", "--date is not there yet"),
         ("run nowhere.toml", "there is no file nowhere.toml"),
-        ("show latest", "there is no run or job latest"),
+        ("show latest", "there are no runs in"),
         ("stop nightly", "there is no job nightly"),
         ("runs --workspace nowhere", "--workspace: there is no folder"),
         ("sandbox --host 0.0.0.0", "0.0.0.0 is not a loopback address"),
@@ -110,7 +111,9 @@ def test_check_names_every_mistake_of_every_job_at_once(sales: Workspace) -> Non
     assert done.out == "job.toml: no mistakes in the file\n"
     assert 'did you mean "transaction_id"?' in done.err
     assert "delivery.rate: must be more than 0" in done.err
-    assert all(line.startswith("bad.toml:") for line in done.err.splitlines())
+    *told, count = done.err.splitlines()
+    assert all(line.startswith("bad.toml:") for line in told)
+    assert count == f"{len(told)} mistakes"
 
 
 def test_check_looks_at_secrets_and_columns_unless_told_to_stay_offline(
@@ -185,7 +188,7 @@ def test_plan_as_json_is_one_line_with_the_same_numbers(sales: Workspace) -> Non
 def test_a_run_where_all_is_well_ends_in_0_with_books_and_two_log_lines(sales: Workspace, server: Sandbox) -> None:
     done = call("run", "job.toml")
     assert done.code == 0
-    assert "delivered     5    60.10" in done.out
+    assert re.search(r"  delivered +5 +60\.10\n    conversion +5 +60\.10\n", done.out)
     assert "Safe to repeat" not in done.out
     assert [event["event"] for event in done.events] == ["run_started", "run_finished"]
     assert len(done.events) == len(done.err.splitlines())
@@ -231,7 +234,7 @@ def test_a_limited_run_ends_in_6_and_its_next_command_repeats_what_makes_it_the_
 def test_the_kept_summary_has_the_same_next_command(sales: Workspace) -> None:
     write_csv(sales.folder / "other.csv", sale_rows(4, "other"))
     call("run", "job.toml", "--source", "other.csv", "--limit", "1")
-    assert "Next: batchpost run job.toml --source other.csv" in call("show", "latest").out
+    assert call("show", "latest").out.endswith("\nNext:\n  batchpost run job.toml --source other.csv\n")
 
 
 @pytest.mark.parametrize(
@@ -305,14 +308,23 @@ def test_one_wrong_job_file_keeps_all_jobs_from_running(sales: Workspace, server
     assert "bad.toml" in done.err
 
 
-def test_a_large_backfill_is_only_warned_of_where_nobody_can_be_asked(place: Workspace, server: Sandbox) -> None:
+def test_the_first_run_of_a_large_backfill_needs_a_yes_where_nobody_can_be_asked(
+    place: Workspace, server: Sandbox
+) -> None:
     place.updates()
     write_csv(place.folder / "in.csv", update_rows([(f"txn_{n}", "Bonn") for n in range(1_001)]))
-    done = call("run", "job.toml", "--limit", "3")
-    assert done.code == 6
-    warning = done.events[0]
-    assert (warning["event"], warning["level"], warning["rows"]) == ("updates_may_redistribute", "warning", 1_001)
-    assert len(server.effects) == 3
+    refused = call("run", "job.toml", "--limit", "3", "--base-url", "https://platform.example.com")
+    assert (refused.code, refused.out, refused.events) == (2, "", [])
+    assert "would update 1,001 leads" in refused.err
+    assert "say so once with --yes\n" in refused.err
+    assert refused.err.endswith(
+        "Nothing was sent. Next: batchpost run job.toml --limit 3 --base-url https://platform.example.com --yes\n"
+    )
+    planned = call("plan", "job.toml", "--base-url", "https://platform.example.com").out
+    assert "It is the first run of this job, and updates more than 1,000 leads" in planned
+    done = call("run", "job.toml", "--limit", "3")  # at this machine nothing can be offered to buyers
+    assert (done.code, len(server.effects)) == (6, 3)
+    assert "first run" not in call("plan", "job.toml").out
 
 
 def test_no_personal_data_and_no_secret_is_in_any_output(sales: Workspace) -> None:
@@ -334,7 +346,8 @@ def test_a_canary_shows_what_it_sent_and_lets_the_rest_follow(sales: Workspace, 
     assert done.code == 0
     assert "Canary: 2 rows sent before the others" in done.out
     assert '{"transaction_id": "txn_00000", "event_id": "sale_completed", "revenue": 10.00, "email": "***"}' in done.out
-    assert "-> HTTP 200, delivered: conversion" in done.out
+    assert re.search(r"  -> HTTP 200 after \d+ ms: delivered, conversion\n     conversion id: conv_", done.out)
+    assert "in.csv, line 3\nPOST /api/event/global/***\n" in done.out
     assert "mail.example.com" not in done.out + done.err
     assert sorted(entry.transaction_id for entry in server.effects) == leads(5)
 
@@ -349,7 +362,26 @@ def test_a_canary_stops_where_the_job_itself_is_at_fault(place: Workspace, tmp_p
         assert len(server.received) == 2
     assert done.code == 4
     assert "Nothing more is sent: the event is not configured for the campaign (2 of 2 rows: invalid_event)" in done.out
-    assert "exit code 4. The canary found the job at fault" in call("show", "latest").out
+    assert done.last.endswith("Next: batchpost run job.toml --canary 2")
+    looked = call("show", "latest").out
+    assert "exit code 4. The canary found the job at fault" in looked
+    assert looked.endswith("Next:\n  batchpost run job.toml --canary 2\n")
+
+
+def test_a_canary_whose_rows_are_all_refused_stops_and_one_without_a_rest_ends_as_any_run(
+    place: Workspace, tmp_path: Path
+) -> None:
+    known = write_csv(tmp_path / "leads.csv", {"transaction_id": ["another"]})
+    with sandbox(accept_any=False, leads=known) as (server, _):
+        place.base_url = server.base_url
+        place.sales()
+        write_csv(place.folder / "in.csv", sale_rows(5))
+        done = call("run", "job.toml", "--canary", "3")
+        assert (done.code, len(server.received)) == (4, 3)
+        assert "Nothing more is sent: the platform refused all 3 rows (lead_not_found)" in done.out
+        done = call("run", "job.toml", "--canary", "3")
+        assert (done.code, len(server.received)) == (1, 5)
+        assert "The job itself is not at fault.\n" in done.out
 
 
 def test_a_canary_of_an_unknown_lead_lets_the_rest_follow(place: Workspace, tmp_path: Path) -> None:
@@ -361,7 +393,7 @@ def test_a_canary_of_an_unknown_lead_lets_the_rest_follow(place: Workspace, tmp_
         done = call("run", "job.toml", "--canary", "1", "--json")
         assert len(server.effects) == 4
     assert json.loads(done.out)["reasons"] == {"conversion": 4, "lead_not_found": 1}
-    assert "-> HTTP 400, rejected: lead_not_found" in done.err
+    assert re.search(r"-> HTTP 400 after \d+ ms: rejected, lead_not_found\n     it says: No lead found", done.err)
 
 
 def test_a_canary_never_sends_more_than_the_limit(sales: Workspace, server: Sandbox) -> None:
@@ -391,7 +423,7 @@ def test_runs_show_verify_and_export_look_back_at_a_run(sales: Workspace) -> Non
     with_bad_row(sales)
     call("run", "job.toml")
     assert call("runs").out.splitlines()[-1].split()[-6:] == ["1", "5", "4", "1", "-", "test"]
-    assert "1  not_a_number  not a number" in call("show", "job").out
+    assert re.search(r"!   not_a_number +1 +0\.00  not a number\n", call("show", "job").out)
     assert json.loads(call("show", "job", "--json").out)["rows"]["delivered"] == 4
     assert call("verify", "latest").out.endswith("the books agree\n")
     exported = call("export", "latest", "--only", "invalid").out.splitlines()
@@ -422,7 +454,7 @@ def test_abandon_and_forget_tidy_up(sales: Workspace) -> None:
     assert "outcomes.csv" in str(sorted(tree(sales.folder / "results")))
     assert call("forget", "--older-than", "0s", "--dry-run").out.endswith("would be deleted.\n")
     assert call("forget", "--older-than", "0s").code == 0
-    assert [Path(name).name for name in tree(sales.folder / "results")] == ["summary.json"]
+    assert sorted(Path(name).name for name in tree(sales.folder / "results")) == ["ends.parquet", "summary.json"]
     assert call("run", "job.toml").events[0]["to_send"] == 3
 
 
@@ -456,7 +488,9 @@ def test_sigterm_while_waiting_for_the_input_is_exit_143_and_nothing_was_sent(sa
         assert process.stderr is not None
         assert "waiting_for_input" in process.stderr.readline()
         process.send_signal(signal.SIGTERM)
-        assert process.stderr.read() == "job: Stopped by SIGTERM. Nothing was sent\n"
+        assert process.stderr.read() == (
+            "job: Stopped by SIGTERM\nSafe to repeat: yes. Nothing was sent. Next: batchpost run job.toml --wait 1m\n"
+        )
         assert process.wait(timeout=30) == 143
 
 

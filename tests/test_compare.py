@@ -10,11 +10,11 @@ import pytest
 from batchpost.batch import Fingerprint
 from batchpost.compare import Correction, Position, compare
 from batchpost.fates import SEND
+from batchpost.firstpass import Operation, Plan
 from batchpost.job import Job
 from batchpost.ledger import Ledger
 from batchpost.ledgerrows import Delivered, Fold, LastUpdate, RunRecord, Uncertain
 from batchpost.links import Order
-from batchpost.plan import Operation, Plan
 from batchpost.resolutions import Action, Resolutions
 from tests.jobtexts import job_text, load
 

@@ -145,7 +145,9 @@ def test_a_read_only_folder_is_named_before_anything_is_sent(
 
     assert (refused.code, server.received) == (2, [])
     assert str(place) in refused.err
-    assert refused.err.endswith("Read-only file system. Nothing was sent\n")
+    told, last = refused.err.splitlines()[-2:]
+    assert told.endswith("Read-only file system. Its disk is mounted read-only: name another place")
+    assert last.startswith("Safe to repeat: yes. Nothing was sent. ")
     disks.read_only(place, False)
     assert disks.finished("run", "job.toml", cwd=repeats.folder).code == 0
     ends_as_the_record_says(repeats, server, unknown=0)

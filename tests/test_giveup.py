@@ -14,13 +14,13 @@ import pytest
 
 from batchpost.errors import LedgerError
 from batchpost.fates import SEND
+from batchpost.firstpass import Plan
 from batchpost.history import History
 from batchpost.journal import sitting_files
 from batchpost.ledgerrows import RunRecord
 from batchpost.lookback import Found
 from batchpost.model import Outcome
 from batchpost.places import read_summary
-from batchpost.plan import Plan
 from batchpost.records import read_lines
 from batchpost.recordshapes import rows_of
 from batchpost.salvage import Salvage
@@ -388,7 +388,7 @@ def test_a_run_that_lacks_the_file_of_a_sitting_is_given_up_as_its_error_says(
     [_, second] = sitting_files(run.at.run(run.record.run_id))
     second.unlink()
     with pytest.raises(
-        LedgerError, match=f"2 sittings of this run, and 1 of their files .*abandon {run.record.run_id}"
+        LedgerError, match=f"2 files of this run.s journal, and 1 are left.*abandon {run.record.run_id}"
     ):
         workspace.run()
     abandon(run)

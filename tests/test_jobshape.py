@@ -81,9 +81,14 @@ WRONG = [
         'did you mean "name"?',
     ),
     # missing keys
-    (job_text(top="-name"), "name", "is missing", ""),
-    (job_text(top="-route"), "route", "is missing", ""),
-    (job_text(source="-path").replace("[source]", f"[source] {HERE}"), "source.path", "is missing", ""),
+    (job_text(top="-name"), "name", "is missing", 'write name = "…", as results and ledger should call the job'),
+    (job_text(top="-route"), "route", "is missing", 'write route = "update-lead", "global-event" or "campaign-event"'),
+    (
+        job_text(source="-path").replace("[source]", f"[source] {HERE}"),
+        "source.path",
+        "is missing",
+        'write path = "…": a file, a folder or a pattern',
+    ),
     (
         job_text("update-lead", api=f'campaign_id = {{ map = {{ a = "x" }} }} {HERE}'),
         "api.campaign_id.column",
@@ -123,7 +128,7 @@ WRONG = [
         job_text(delivery=f"max_failures = 1.5 {HERE}"),
         "delivery.max_failures",
         "must be a whole number or text in quotes",
-        "put it in quotes",
+        'write a whole number, or a share like "5%"',
     ),
     (
         job_text(ledger=f'must_exist = "true" {HERE}'),

@@ -75,6 +75,7 @@ def test_a_sound_row_becomes_a_body_with_the_lead_first_and_then_in_the_order_of
         "pid": "src_1",
         "amount": "1250.00",
         "money_revenue": Decimal(1250),
+        "conversion_date": "2024-07-01 12:05:00 EST",
         "stake": "1250\x1f\x1f2024-07-01 12:05:00\x1fEST",
         "key_extra": "",
         "body": row["body"],

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import click
 import pytest
 
-from batchpost.options import CLOCK, DURATION, NAMES, seconds_until
+from batchpost.options import CLOCK, DURATION, OUTCOME, seconds_until
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_anything_else_is_no_time_of_day(text: str) -> None:
 
 
 def test_names_are_divided_by_commas() -> None:
-    assert NAMES.convert(" invalid, failed,", None, None) == NAMES.convert(("invalid", "failed"), None, None)
+    assert OUTCOME.convert(" invalid, failed,", None, None) == OUTCOME.convert(("invalid", "failed"), None, None)
 
 
 @pytest.mark.usefixtures("new_york")

@@ -291,6 +291,6 @@ def test_a_journal_that_is_gone_is_let_be_only_on_the_word_that_this_is_a_new_le
     record = dead_run(workspace, ledger)
     fold_dead_runs(ledger, workspace.places)
     shutil.rmtree(workspace.places.run(record.run_id))
-    with pytest.raises(LedgerError, match="has taken in 1 sittings of this run, and 0 of their files are left"):
+    with pytest.raises(LedgerError, match="has taken in 1 files of this run's journal, and 0 are left"):
         fold_dead_runs(ledger, workspace.places)
     assert fold_dead_runs(ledger, workspace.places, new_ledger=True) == []

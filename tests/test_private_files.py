@@ -179,7 +179,8 @@ def test_a_link_in_place_of_a_folder_of_ours_stops_the_run_before_anything_is_se
     done = call("run", str(workspace.folder / "job.toml"))
 
     assert done.code == 2
-    assert f"{place}: A symbolic link in place of a folder of batchpost is not followed. Nothing was sent" in done.err
+    assert f"{place}: A symbolic link in place of a folder of batchpost is not followed\n" in done.err
+    assert "Safe to repeat: yes. Nothing was sent. Next: mend that, then batchpost run " in done.err
     assert server.received == []
     assert not there or list(elsewhere.iterdir()) == []
     place.unlink()
@@ -217,7 +218,7 @@ def test_a_link_in_place_of_a_lock_is_not_written_through(
     assert (precious.read_bytes(), stat.S_IMODE(precious.stat().st_mode)) == (b"precious", 0o640)
     if plant is linked:
         assert (done.code, len(server.received)) == (2, 1)
-        assert "Too many levels of symbolic links. Nothing was sent" in done.err
+        assert "Too many levels of symbolic links\nSafe to repeat: yes. Nothing was sent. Next: " in done.err
 
 
 @pytest.mark.parametrize("content", [b"", b"precious"])

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import batchpost
-from batchpost.reasons import REASONS, UNTROUBLED, meaning
+from batchpost.model import Outcome
+from batchpost.reasons import OUTCOMES, REASONS, REMEDIES, UNTROUBLED, meaning, remedy
 
 FAULTS = re.compile(r'(?:MaybeSent|NotSent)\("([a-z_]+)"')
 SOURCES = sorted(Path(batchpost.__file__).parent.glob("*.py"))
@@ -30,3 +31,23 @@ def test_a_meaning_is_a_few_words_on_one_line(reason: str) -> None:
     assert 4 < len(text) < 90
     assert text.isprintable()
     assert not text.endswith(".")
+
+
+def test_every_reason_that_needs_somebody_says_what_to_do_and_no_other() -> None:
+    assert REMEDIES.keys() == REASONS.keys() - UNTROUBLED
+    assert remedy("conversion") == remedy("unheard_of") == ""
+
+
+@pytest.mark.parametrize("reason", REMEDIES)
+def test_a_remedy_is_a_few_words_on_one_line_of_a_table(reason: str) -> None:
+    text = remedy(reason)
+    assert 5 < len(text) < 120
+    assert text.isprintable()
+    assert not text.endswith(".")
+    assert "|" not in text
+    assert text.count("`") % 2 == 0
+
+
+def test_every_outcome_has_a_meaning_in_the_order_of_the_books() -> None:
+    assert [*OUTCOMES] == [outcome.value for outcome in Outcome]
+    assert all(fate.meaning and fate.again for fate in OUTCOMES.values())

@@ -595,6 +595,37 @@ def test_a_voided_event_lets_a_corrected_row_pass_and_never_the_same_one(place: 
     assert sent(server)[before:] == ["txn_00001"]
 
 
+def test_after_a_voided_event_the_file_that_was_found_to_have_it_otherwise_is_to_be_run(
+    place: Workspace, server: Sandbox
+) -> None:
+    write_csv(place.folder / "in.csv", sale_rows(3))
+    run = again(place)["run_id"]
+    corrected = sale_rows(3)
+    corrected["Payout"][1] = "14.00"
+    write_csv(place.folder / "right.csv", corrected)
+    assert again(place, "run", "job.toml", "--source", "right.csv")["reasons"] == {"conflict": 1, "ledger": 2}
+    done = call("resolve", run, "--voided", "--rows", "2")
+    assert done.out.endswith("another date.\nNext: batchpost run job.toml --source right.csv\n")
+    told = json.loads(call("resolve", run, "--voided", "--rows", "2", "--json").out)
+    assert told["next"] == "batchpost run job.toml --source right.csv"
+    before = len(server.received)
+    assert again(place, *shlex.split(told["next"])[1:])["reasons"] == {"conversion": 1, "ledger": 2}
+    assert sent(server)[before:] == ["txn_00001"]
+
+
+def test_where_no_run_found_a_voided_event_to_be_another_the_file_is_left_to_the_person(place: Workspace) -> None:
+    write_csv(place.folder / "in.csv", sale_rows(2))
+    run = again(place)["run_id"]
+    corrected = sale_rows(2)
+    corrected["Payout"][1] = "14.00"
+    path = write_csv(place.folder / "right.csv", corrected)
+    again(place, "run", "job.toml", "--source", "right.csv")
+    path.unlink()
+    for row in ("1", "2"):
+        done = call("resolve", run, "--voided", "--rows", row)
+        assert "FILE is the file that has it.\nNext: batchpost run job.toml --source FILE\n" in done.out
+
+
 def test_only_what_this_run_delivered_is_voided_and_once(place: Workspace, server: Sandbox) -> None:
     run = with_one_delivered(place, server)
     second = again(place)["run_id"]
@@ -733,7 +764,7 @@ def test_runs_show_summaries_and_exit_codes_count_what_waits_and_no_more(place: 
     text = call("show", first).out
     assert "Rows without a known end to this day: 1\n" in text
     assert "Decided since: 1 delivered, 1 not delivered; 1 of them due" in text
-    assert text.endswith(f"Next: batchpost resolve {first}\n")
+    assert text.endswith(f"Next:\n  batchpost resolve {first}\n")
     third = again(place)
     assert (third["exit_code"], third["outstanding"]) == (3, {first: 1, second["run_id"]: 1})
     call("resolve", first, "--ignore", "--rows", "3")
@@ -750,9 +781,9 @@ def test_show_names_the_retry_once_all_is_decided_and_then_what_else_is_to_do(
     rows["Payout"][1] = "much"
     write_csv(place.folder / "in.csv", rows)
     run = failing(server)
-    assert call("show", run).out.endswith(f"Next: batchpost resolve {run}\n")
+    assert call("show", run).out.endswith(f"Next:\n  batchpost resolve {run}\n")
     call("resolve", run, "--not-delivered", "--yes")
-    assert call("show", run).out.endswith(f"Next: batchpost retry {run}\n")
+    assert call("show", run).out.endswith(f"Next:\n  batchpost retry {run}\n")
     call("retry", run, "-q")
     assert call("show", run).out.endswith("to_fix.csv\n")
 
@@ -764,7 +795,7 @@ def test_a_run_without_unknown_rows_of_its_own_still_names_earlier_ones(place: W
     assert (done.code, done.out) == (0, "")
     write_csv(place.folder / "in.csv", sale_rows(1, "third"))
     done = call("run", "job.toml")
-    assert f"2 rows of an earlier run without a known end: batchpost resolve {first}" in done.out
+    assert f"! 2 rows of an earlier run have no known end:\n  batchpost resolve {first}" in done.out
 
 
 def test_plan_names_the_runs_that_its_rows_wait_for(place: Workspace, server: Sandbox) -> None:
@@ -851,7 +882,7 @@ def test_a_run_that_goes_on_heeds_what_was_decided_since(
 ) -> None:
     run = interrupted(place, server)
     done = call("resolve", run, action, "--yes")
-    assert (done.code, done.out.splitlines()[-1]) == (0, f"Next: batchpost run {place.folder / 'job.toml'}")
+    assert (done.code, done.out.splitlines()[-1]) == (0, "Next: batchpost run job.toml")
     before = len(server.received)
     summary = again(place)
     assert (summary["run_id"], summary["exit_code"], summary["reasons"]) == (run, 0, reasons)
@@ -934,7 +965,7 @@ def test_rows_of_a_run_that_was_given_up_are_settled_and_go_out_with_their_file(
     run = interrupted(place, server)
     call("abandon", run)
     text = call("resolve", run, "--not-delivered", "--yes").out
-    assert text.endswith(f"Next: batchpost run {place.folder / 'job.toml'}\n")
+    assert text.endswith("Next: batchpost run job.toml\n")
     assert again(place)["rows"]["delivered"] == 4
     assert shown(run)["due"]["rows"] == 0
 

@@ -8,9 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batchpost.compare import Correction
 from batchpost.job import Source
-from batchpost.ledgerrows import Delivered
 from batchpost.outcomes import OUTCOME_COLUMNS
 from batchpost.results import (
     CsvTable,
@@ -19,7 +17,6 @@ from batchpost.results import (
     link_rows,
     outcome_schema,
     to_fix_rows,
-    write_corrections,
 )
 from batchpost.source import find_files, open_input
 from tests.test_feed import a_job, planned
@@ -150,22 +147,3 @@ def test_a_row_that_mends_another_keeps_its_link_to_the_first_one() -> None:
     [row] = link_rows(outcomes(("invalid", "conflict")), own, "r1").rows(named=True)
     assert (row["batchpost_run"], row["batchpost_source"], row["batchpost_row"]) == ("r0", "first.csv", "9")
     assert (row["Lead"], row["batchpost_reason"]) == ("a", "conflict")
-
-
-@pytest.mark.parametrize(
-    ("before", "now", "difference"),
-    [("80.50", "100", "19.50"), ("100", "80.5", "-19.5"), ("5.00", "5.00", "0.00"), ("", "5", ""), ("5", None, "")],
-)
-def test_corrections_say_what_was_delivered_and_the_exact_difference(
-    tmp_path: Path, before: str, now: str | None, difference: str
-) -> None:
-    correction = Correction(3, Delivered(b"", b"", before, "conv_1", 1_750_000_000.0))
-    frame = pl.DataFrame(
-        {"number": [3, 4], "transaction_id": ["=x", "y"], "event_id": ["sale"] * 2, "amount": [now, "9"]},
-        schema_overrides={"amount": pl.String},
-    )
-    write_corrections(tmp_path / "corrections.csv", [correction], frame)
-    found = csv(tmp_path / "corrections.csv")
-    columns = ["transaction_id", "event_id", "conversion_id", "delivered", "delivered_on", "now", "difference"]
-    assert found.columns == columns
-    assert found.rows() == [("'=x", "sale", "conv_1", before, "2025-06-15", now or "", difference)]

@@ -119,6 +119,8 @@ def test_an_event_with_other_money_is_a_conflict_and_listed_for_the_account_mana
             "delivered_on": day,
             "now": "100",
             "difference": "19.50",
+            "what": "money",
+            "conversion_date_now": "",
         }
     ]
     assert sorted(fired(server.received)) == ["a", "b", "c"]

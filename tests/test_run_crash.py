@@ -9,9 +9,9 @@ from contextlib import ExitStack
 import polars as pl
 import pytest
 
+from batchpost.jobrun import Options
 from batchpost.journal import sitting_files
 from batchpost.locks import Locks, operation_locks
-from batchpost.run import Options
 from batchpost.sandbox import Sandbox, parse_faults
 from tests.workspaces import (
     FAST,

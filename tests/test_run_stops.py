@@ -137,7 +137,7 @@ def test_results_that_cannot_be_written_stop_the_run_and_the_next_one_goes_on(
     write_csv(workspace.folder / "in.csv", sale_rows(900))
     server.configure(latency=0.02)
     results = workspace.folder / "results"
-    with pytest.raises(CutShort, match=r"results/job/.*No such file.*were sent.*`batchpost run .*goes on"):
+    with pytest.raises(CutShort, match=r"results/job/.*No such file.*were sent.*the next run goes on"):
         workspace.run(Onlooker(on_progress=lambda _: shutil.rmtree(results, ignore_errors=True)))
     sent = len(server.received)
     assert 0 < sent < 900
@@ -220,7 +220,7 @@ def test_a_clock_that_was_set_back_costs_no_more_than_the_pause(workspace: Works
     workspace.run()
     alter(workspace.places.ledger, "UPDATE runs SET finished_at = finished_at + 3600")
     write_csv(workspace.folder / "in.csv", sale_rows(2))
-    assert 0.2 <= workspace.run(pause=0.2)["duration_s"] < 60
+    assert 0.2 <= workspace.run(pause=0.3)["duration_s"] < 60
     assert len(server.received) == 2
 
 
@@ -242,7 +242,7 @@ def test_a_proxy_by_reference_is_the_one_that_is_used(workspace: Workspace, serv
     workspace.environ["PROXY"] = "ftp://user:canary@127.0.0.1:9"
     workspace.sales(api='proxy = "env:PROXY"')
     write_csv(workspace.folder / "in.csv", sale_rows(1))
-    with pytest.raises(BatchpostError, match=r"^proxy: must be http") as caught:
+    with pytest.raises(BatchpostError, match=r"proxy: env:PROXY must hold an address like http") as caught:
         workspace.run()
     assert (caught.value.exit_code, server.received) == (2, [])
     assert "canary" not in str(caught.value)

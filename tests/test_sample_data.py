@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import tomllib
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -25,7 +26,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["conversions.csv", "tracking.csv", "leads.csv"])
+@pytest.mark.parametrize("name", ["conversions.csv", "tracking.csv", "strange.csv", "leads.csv"])
 def test_the_committed_tables_are_made_again_byte_for_byte(made: Path, name: str) -> None:
     assert (made / name).read_bytes() == (SAMPLES / name).read_bytes()
 
@@ -37,7 +38,7 @@ def test_the_committed_parquet_file_is_made_again(made: Path) -> None:
     assert pq.read_table(made / "enrichment.parquet").equals(committed)
 
 
-@pytest.mark.parametrize("kind", ["conversions", "tracking", "leads", "enrichment"])
+@pytest.mark.parametrize("kind", ["conversions", "tracking", "strange", "leads", "enrichment"])
 def test_a_seed_makes_one_file_and_another_seed_another(tmp_path: Path, kind: str) -> None:
     for name, seed in (("a", 7), ("b", 7), ("c", 8)):
         generate.write(kind, 50, seed, tmp_path / name)
@@ -58,6 +59,33 @@ def test_a_conversion_file_is_sound_csv_with_the_mess_that_it_promises() -> None
     assert "\n" in rows[281][6]
     assert rows[222][:2] == ["", "Funded"]
     assert rows[263][:3] == [f"  {rows[263][0].strip()} ", " funded ", " $85.00 "]
+
+
+def test_the_strange_file_is_as_strange_as_it_promises() -> None:
+    text = (SAMPLES / "strange.csv").read_bytes().decode("cp1252")
+    assert "€" in text
+    assert text.count("\n") == text.count("\r\n")
+    titles, rows = text.splitlines()[:3], list(csv.reader(text.splitlines()[3:], delimiter=";", strict=True))
+    header, *rows, totals = rows
+    assert [line.rstrip(";") for line in titles] == [
+        "Lead settlement, March 2025",
+        "As of 17.03.2025, amounts in €",
+        "",
+    ]
+    assert len(rows) == generate.STRANGE
+    assert {len(row) for row in rows} == {len(header)}
+    assert rows[118] == [""] * 6
+    assert [rows[number][1:3] for number in (31, 187)] == [["Paid out", "n/a"]] * 2
+    paid = [decimal(row[2]) for row in rows if row[1] == "Paid out" and row[2] != "n/a"]
+    assert totals[0] == "Total"
+    assert decimal(totals[2]) - sum(paid) == decimal("1.811,00")  # the amounts that are missing
+    known = load_leads(SAMPLES / "leads.csv")
+    assert [number for number, row in enumerate(rows) if row[0] and row[0] not in known] == [150]
+
+
+def decimal(text: str) -> Decimal:
+    """An amount with a point between thousands and a decimal comma."""
+    return Decimal(text.replace(".", "").replace(",", "."))
 
 
 @pytest.mark.parametrize(

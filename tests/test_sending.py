@@ -1,80 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from batchpost.canary import Tried, canary_text, job_fault, tried_rows
 from batchpost.errors import InputRefused, NoInput
-from batchpost.masking import Sample
 from batchpost.sending import when_there
-from tests.workspaces import write_csv
-
-SAMPLE = Sample(1, "POST", "/api/event/global/***", {"transaction_id": "t1", "revenue": Decimal("1.50")})
-
-
-def tried(reason: str, outcome: str = "rejected", status: str = "400") -> Tried:
-    return Tried(SAMPLE, outcome, reason, "", status)
-
-
-# -- the canary ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("reasons", "summary", "fault"),
-    [
-        (["conversion"], {"stopped_by": "limit"}, ""),
-        (["lead_not_found"] * 3, {"stopped_by": "limit"}, ""),
-        (["server_error"], {"stopped_by": None}, ""),
-        (["conversion", "invalid_event"], {"stopped_by": "limit"}, "(1 of 2 rows: invalid_event)"),
-        (["missing_field"], {"stopped_by": None}, "(1 of 1 rows: missing_field)"),
-        (["source_inactive"], {"stopped_by": "limit"}, "(1 of 1 rows: source_inactive)"),
-        ([], {"stopped_by": "unauthorized", "message": "The platform refused the token"}, "refused the token"),
-        (["conversion"], {"stopped_by": "redirect", "message": ""}, "redirect"),
-    ],
-)
-def test_only_what_the_job_itself_is_at_fault_for_stops_the_rest(
-    reasons: list[str], summary: dict[str, Any], fault: str
-) -> None:
-    found = job_fault([tried(reason) for reason in reasons], summary)
-    assert found.endswith(fault)
-    assert bool(found) == bool(fault)
-
-
-def test_a_canary_is_told_with_requests_and_replies() -> None:
-    rows = [tried("conversion", "delivered", "200"), Tried(SAMPLE, "rejected", "lead_not_found", "No lead", "")]
-    assert (
-        canary_text(rows, "")
-        == """\
-Canary: 2 rows sent before the others, personal data masked.
-POST /api/event/global/***
-  {"transaction_id": "t1", "revenue": 1.50}
-  -> HTTP 200, delivered: conversion
-POST /api/event/global/***
-  {"transaction_id": "t1", "revenue": 1.50}
-  -> rejected: lead_not_found (No lead)
-The job itself is not at fault: the rest follows."""
-    )
-
-
-def test_a_large_canary_is_told_in_part_and_a_fault_last() -> None:
-    lines = canary_text([tried("invalid_event")] * 1_200, "it is wrong").splitlines()
-    assert lines[0].startswith("Canary: 1,200 rows")
-    assert lines[-2:] == ["... and 1,190 more, see the results", "Nothing more is sent: it is wrong."]
-
-
-def test_canary_rows_are_found_in_the_outcomes_by_their_number(tmp_path: Path) -> None:
-    columns = ("outcome", "reason", "detail", "http_status", "row", "line", "attempts", "latency_ms", "amount")
-    rows = {name: ["", "", ""] for name in columns}
-    rows |= {"outcome": ["skipped", "rejected", "skipped"], "reason": ["otherwise", "refused", "otherwise"]}
-    write_csv(tmp_path / "outcomes.csv", {**rows, "http_status": ["", "400", ""]})
-    assert tried_rows([SAMPLE], tmp_path) == [Tried(SAMPLE, "rejected", "refused", "", "400")]
-
-
-# -- waiting for an input --------------------------------------------------------------------------------------------
 
 
 @dataclass

@@ -19,10 +19,11 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from batchpost.job import Job
 from batchpost.jobfile import load_job
+from batchpost.jobrun import Options, run_job
 from batchpost.ledger import Ledger
 from batchpost.places import Places, places
 from batchpost.prepare import Prepared
-from batchpost.run import Options, run_job
+from batchpost.pulse import Pulse
 from batchpost.sandbox import Received, Sandbox, SandboxConfig
 from batchpost.tally import Tally
 from tests.jobtexts import job_text
@@ -52,12 +53,19 @@ class Onlooker:
     on_plan: Callable[[Prepared], object] = lambda prepared: None
     on_progress: Callable[[Tally], object] = lambda tally: None
     to_send: list[int] = field(default_factory=list)
+    pulses: list[Pulse] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
 
     def planned(self, prepared: Prepared) -> None:
         self.to_send.append(prepared.plan.to_send)
         self.on_plan(prepared)
 
-    def progress(self, tally: Tally, to_send: int) -> None:
+    def doing(self, what: str, rows: int = 0, /) -> None:
+        if what not in self.done[-1:]:
+            self.done.append(what)
+
+    def progress(self, tally: Tally, pulse: Pulse) -> None:
+        self.pulses.append(pulse)
         self.on_progress(tally)
 
 

@@ -10,10 +10,10 @@ from random import Random
 from typing import Any, NamedTuple
 
 from batchpost.errors import Locked
+from batchpost.jobrun import Options
 from batchpost.records import read_lines
 from batchpost.recordshapes import OF_ROWS, rows_of
 from batchpost.retry import retry_rows
-from batchpost.run import Options
 from tests.simulation.cases import Case, Night
 from tests.simulation.disk import Disk, Disks
 from tests.simulation.machine import Ended, Machine, Trip

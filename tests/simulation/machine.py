@@ -18,8 +18,8 @@ from batchpost.edge import Edge
 from batchpost.errors import BatchpostError
 from batchpost.job import Job
 from batchpost.jobfile import load_job
+from batchpost.jobrun import Options, run_job
 from batchpost.model import Stop
-from batchpost.run import Options, run_job
 from tests.simulation.disk import Crash, Disk, SimulatedLog
 from tests.simulation.platform import Platform, Visit
 
@@ -38,7 +38,10 @@ class Quiet:
     def planned(self, prepared: object) -> None:
         """The plan stands."""
 
-    def progress(self, tally: object, to_send: int) -> None:
+    def doing(self, what: str, rows: int = 0, /) -> None:
+        """Something goes on."""
+
+    def progress(self, tally: object, pulse: object) -> None:
         """A second has passed."""
 
 

@@ -233,7 +233,7 @@ MUTATIONS = (
     ),
     Mutation(
         "no pause after a restart",
-        "run",
+        "jobrun",
         "quiet_until = _quiet_until(prepared, options.pause)",
         "quiet_until = 0.0",
         seed=6,
@@ -268,7 +268,10 @@ MUTATIONS = (
     ),
     Mutation("exit 0 with unknown rows", "summary", "        held.add(3)\n", "        held.add(0)\n", seed=1),
     Mutation(
-        "call a run finished that has rows left", "run", "    if run.stop is None:\n        clear_run", "    clear_run"
+        "call a run finished that has rows left",
+        "jobrun",
+        "    if run.stop is None:\n        clear_run",
+        "    clear_run",
     ),
     Mutation(
         "two requests at once on one connection",
@@ -349,8 +352,8 @@ MUTATIONS = (
     Mutation(
         "send with another ledger than that of the results",
         "places",
-        "if known and (wrong := _mistaken(ledger, known)):",
-        "if known and not (wrong := _mistaken(ledger, known)) and wrong:",
+        "if known and (wrong := _mistaken(ledger, known, at.results)):",
+        "if known and not (wrong := _mistaken(ledger, known, at.results)) and wrong:",
         test="test_run_ledger.py::test_a_ledger_that_is_not_the_one_of_the_results_stops_everything_but_on_the_persons_word",
     ),
     Mutation(
