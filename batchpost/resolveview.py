@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from batchpost.layout import aligned, amount_text, counted
+from batchpost.layout import aligned, amount_text, counted, short_command
 from batchpost.lookback import next_of
 from batchpost.model import Outcome
 from batchpost.reasons import meaning
@@ -15,6 +16,7 @@ from batchpost.resolve import WORDS, Choice, decision_text
 from batchpost.routes import ROUTES
 from batchpost.standing import EVIDENCE, Standing, money_of
 from batchpost.summary import plain
+from batchpost.voided import FILE_WANTED, command_anew
 
 __all__ = ["count_text", "decided_json", "decided_text", "standing_json", "standing_text"]
 
@@ -62,7 +64,7 @@ def standing_text(standing: Standing, numbers: Sequence[int]) -> str:
     if waiting:
         parts += [list(_explained(standing)), list(_commands(standing, waiting))]
     elif command := next_of(standing.run):
-        parts += [[f"Next: {command}{standing.again}"]]
+        parts += [[_next(standing, command)]]
     return "\n\n".join("\n".join(part) for part in parts)
 
 
@@ -117,14 +119,26 @@ def _follows(standing: Standing, choice: Choice, action: Action) -> Iterator[str
     if standing.open:
         left, command = count_text(standing.rows(standing.open)), f"batchpost resolve {standing.run.record.run_id}"
         yield f"Still without a known end: {left}: {command}{standing.again}"
-    elif following := next_of(standing.run):
-        yield f"Next: {following}{standing.again}"
+    elif action != "voided" and (following := next_of(standing.run)):
+        yield _next(standing, following)
+    if action == "voided":
+        command = command_anew(standing, choice.rows([*choice.numbers, *choice.same]))
+        which = f". {FILE_WANTED} is the file that has it" if FILE_WANTED in command.split() else ""
+        yield f"What was voided goes out anew with other money or another date{which}."
+        yield f"Next: {command}"
+
+
+def _next(standing: Standing, command: str) -> str:
+    return f"Next: {short_command(command, Path.cwd())}{standing.again}"
 
 
 def decided_json(standing: Standing, choice: Choice, action: Action, note: str) -> dict[str, Any]:
     """The same for a program."""
+    told = choice.rows([*choice.numbers, *choice.same])
+    anew = {"next": command_anew(standing, told)} if action == "voided" else {}
     return {
         **standing_json(standing, standing.open),
+        **anew,
         "action": action,
         "note": note,
         "rows": [_row_json(standing, row) for row in choice.rows(choice.numbers)],
