@@ -76,7 +76,8 @@ def show(output: Output, run: str, as_json: bool, workspace: Path | None) -> int
     from batchpost.lookback import next_of, show_lines
 
     found = _found(run, workspace)
-    today = {"unknown": found.doubts, "due": len(found.due), "decided": found.decided, "next": next_of(found)}
+    command = next_of(found, looked=True)
+    today = {"unknown": found.doubts, "due": len(found.due), "decided": found.decided, "next": command}
     if as_json:
         output.say(json.dumps({**found.summary, "today": today}))
     else:

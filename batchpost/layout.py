@@ -73,11 +73,13 @@ def short_command(command: str, here: Path) -> str:
 
 
 def repeated(command: str, again: Sequence[str], *, sources: Sequence[str] = (), instead: Sequence[str] = ()) -> str:
-    """A ``batchpost run`` with the options ``again`` of the command line that it follows on, or it would be another
-    run. Where it names no input of its own: with those ``sources``, or ``instead`` in its place."""
+    """A ``batchpost run`` with the options ``again`` (each with its value) of the command line that it follows on, or
+    it would be another run. Where it names no input of its own: with those ``sources``, or ``instead`` in its place. A
+    command about a run needs none of them but the workspace to find it in."""
     words = _words(command)
     if words[:2] != ["batchpost", "run"]:
-        return command
+        pairs = [*zip(again[::2], again[1::2], strict=True)] if words else []
+        return shlex.join([*words, *(word for pair in pairs if pair[0] == "--workspace" for word in pair)])
     if "--source" not in words:
         words = [*(instead or words), *(word for path in sources for word in ("--source", _said(path)))]
     return shlex.join([*words, *again])

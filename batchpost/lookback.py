@@ -229,7 +229,7 @@ def _outstanding(run: Found, summary: Mapping[str, Any]) -> Iterator[str]:
     run_id = run.record.run_id
     if run.doubts:
         settle = f"batchpost resolve {run_id}"
-        told = "" if next_of(run) == settle else f". To settle them: {settle}"
+        told = "" if next_of(run).startswith(settle) else f". To settle them: {settle}"
         if run.record.unfinished:  # what goes out again, as the platform refuses a second one, needs nobody
             told = ". Those that can go out again safely are settled by the next run of it"
         yield f"Rows without a known end to this day: {run.doubts:,}{told}"
@@ -259,11 +259,12 @@ def next_of(run: Found, *, looked: bool = False) -> str:
         return f"batchpost resolve {run_id}" if run.doubts else again if run.due and job else ""
     if run.state == "crashed":
         return said or (again if job else "")
-    if run.record.unfinished or said == f"batchpost retry {run_id}":
-        return str(summary.get("goes_on") or said) if looked and said == f"batchpost show {run_id}" else said
+    if run.record.unfinished or said.startswith(f"batchpost retry {run_id}"):
+        shown = looked and said.startswith(f"batchpost show {run_id}")
+        return str(summary.get("goes_on") or said) if shown else said
     if run.doubts or run.due:
         return f"batchpost {'resolve' if run.doubts else 'retry'} {run_id}"
-    if said != f"batchpost resolve {run_id}":
+    if not said.startswith(f"batchpost resolve {run_id}"):
         return said
     rows = {**summary.get("rows", {}), Outcome.UNKNOWN.value: 0}
     return next_command(rows, run_id, job, run.folder, summary.get("to_fix"))

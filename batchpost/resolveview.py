@@ -82,7 +82,7 @@ def standing_json(standing: Standing, numbers: Sequence[int]) -> dict[str, Any]:
         "due": _sum(due),
         "rows": [_row_json(standing, row) for row in waiting],
         "decided": [_row_json(standing, row) for row in decided],
-        "next": f"{command}{standing.again}" if (command := next_of(standing.run)) else "",
+        "next": _again(standing, command) if (command := next_of(standing.run)) else "",
     }
 
 
@@ -129,7 +129,12 @@ def _follows(standing: Standing, choice: Choice, action: Action) -> Iterator[str
 
 
 def _next(standing: Standing, command: str) -> str:
-    return f"Next: {short_command(command, Path.cwd())}{standing.again}"
+    return f"Next: {short_command(_again(standing, command), Path.cwd())}"
+
+
+def _again(standing: Standing, command: str) -> str:
+    """The command with what it must say besides, if it does not yet."""
+    return command if "--workspace" in command else f"{command}{standing.again}"
 
 
 def decided_json(standing: Standing, choice: Choice, action: Action, note: str) -> dict[str, Any]:

@@ -384,6 +384,23 @@ def test_a_canary_whose_rows_are_all_refused_stops_and_one_without_a_rest_ends_a
         assert "The job itself is not at fault.\n" in done.out
 
 
+def test_what_failed_too_often_is_looked_at_first_and_a_canary_goes_first_again_after_that(
+    place: Workspace, tmp_path: Path
+) -> None:
+    known = write_csv(tmp_path / "leads.csv", {"transaction_id": ["another"]})
+    with sandbox(accept_any=False, leads=known) as (server, _):
+        place.base_url = server.base_url
+        place.sales(delivery="rate = 1000\nconcurrency = 1\nmax_failures = 1")
+        write_csv(place.folder / "in.csv", sale_rows(5))
+        done = call("run", "job.toml", "--canary", "3", "--source", "in.csv")
+    run_id = max(path.name for path in (place.folder / "results/job").iterdir())
+    look = f"batchpost show {run_id}"
+    assert (done.code, done.last.partition("Next: ")[2]) == (4, look)
+    assert call("status", "job.toml").out.splitlines()[0].endswith(f"Next: {look}")
+    again = "batchpost run job.toml --source in.csv --canary 3"
+    assert call(*look.split()[1:]).out.endswith(f"Next, when that is mended:\n  {again}\n")
+
+
 def test_a_canary_of_an_unknown_lead_lets_the_rest_follow(place: Workspace, tmp_path: Path) -> None:
     known = write_csv(tmp_path / "leads.csv", {"transaction_id": leads(5)[1:]})
     with sandbox(accept_any=False, leads=known) as (server, _):

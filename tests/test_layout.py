@@ -98,6 +98,12 @@ def test_a_next_command_repeats_what_makes_it_the_same_run(
     assert repeated(command, ("--base-url", "u"), **options) == expected
 
 
+def test_a_next_command_about_a_run_looks_for_it_in_the_same_workspace() -> None:
+    again = ("--workspace", "/srv/my space", "--base-url", "u")
+    assert repeated("batchpost show R", again) == "batchpost show R --workspace '/srv/my space'"
+    assert repeated("", again) == ""
+
+
 def test_a_next_command_names_an_address_without_its_secrets() -> None:
     told = repeated(
         "batchpost run job.toml", (), sources=["https://me:hush@example.com/a.csv?sig=hush", "s3://b/a.csv"]
