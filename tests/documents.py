@@ -6,6 +6,7 @@ commands print today, for writing it down: ``python -m tests.documents docs/firs
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import shutil
@@ -14,9 +15,11 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from shlex import quote
 from textwrap import dedent
@@ -220,6 +223,7 @@ class Session:
             "LANG": "C.UTF-8",
             "POLARS_MAX_THREADS": "1",  # the files are small, and pages run beside each other
             "SESSION": str(self.folder),
+            "READY": f"{ROOT}/tests/ready.py {ready_server()}",
             "SESSION_PORT": str(port),
             "PINGTREE_ORG_ID": "org_sandbox",
             "PINGTREE_TOKEN": "sandbox-token",
@@ -230,6 +234,21 @@ class Session:
         if pid.exists():
             with suppress(ProcessLookupError):
                 os.kill(int(pid.read_text()), signal.SIGTERM)
+
+
+@cache
+def ready_server() -> str:
+    """The address of a server that carries commands out (see :mod:`tests.ready`), one for this process."""
+    folder = Path(tempfile.mkdtemp(prefix="ready-"))
+    address = str(folder / "s")
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "POLARS_MAX_THREADS": "1"}
+    process = subprocess.Popen([sys.executable, str(ROOT / "tests" / "ready.py"), address], env=environ)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(process.kill)
+    deadline = time.monotonic() + LONGEST
+    while not Path(address).exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return address
 
 
 # Every command is followed by `said`, which ends the session where its exit code is another one.
@@ -251,7 +270,7 @@ for word; do
   fi
   words+=("$word")
 done
-[ "$1" = sandbox ] || exec python -m batchpost "${words[@]}"
+[ "$1" = sandbox ] || exec python -S -E $READY "${words[@]}"
 up() { (exec 3<>/dev/tcp/127.0.0.1/$SESSION_PORT) 2>/dev/null; }
 if [ -f $SESSION/sandbox.pid ]; then
   kill $(cat $SESSION/sandbox.pid)

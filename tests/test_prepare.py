@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from hashlib import sha256
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -279,7 +280,9 @@ def test_folding_gives_its_lock_back(workspace: Workspace) -> None:
 
 
 def test_run_ids_sort_by_time_and_differ() -> None:
-    made = [new_run_id(WORLD) for _ in range(50)]
+    chance = count()
+    edge = replace(WORLD, entropy=lambda size: next(chance).to_bytes(size, "big"))
+    made = [new_run_id(edge) for _ in range(50)]
     assert len(set(made)) == 50
     assert all(before[:18] <= after[:18] for before, after in pairwise(made))
     assert all(len(one) == 23 and one[18] == "-" for one in made)

@@ -8,9 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
-
-_SEEDS = 8
+_SEEDS = 10
 
 
 def simulation(*arguments: str) -> str:
@@ -20,9 +18,8 @@ def simulation(*arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("first", range(10_000, 10_000 + 4 * _SEEDS, _SEEDS))
-def test_histories_keep_every_promise(first: int) -> None:
-    told = simulation("--first", str(first), "--seeds", str(_SEEDS))
+def test_histories_keep_every_promise() -> None:
+    told = simulation("--first", "10000", "--seeds", str(_SEEDS))
     assert f"histories {_SEEDS}" in " ".join(told.split())
 
 
