@@ -155,7 +155,7 @@ _CHANGING: Mapping[str, str] = {
 
 
 def _steady(text: str, folder: Path) -> str:
-    text = text.replace(str(folder), "/work")
+    text = text.replace(str(folder), "/srv/uploads")
     for pattern, steady in _CHANGING.items():
         text = re.sub(pattern, steady, text, flags=re.MULTILINE)
     return text
