@@ -9,6 +9,8 @@ from typing import Protocol
 
 import click
 
+from batchpost.failures import stop_if_told
+
 __all__ = ["Person", "Terminal", "confirm"]
 
 _LOOK = 0.2  # seconds
@@ -37,11 +39,12 @@ def _ended_by_signals() -> Iterator[None]:
     """While a person is asked, SIGINT and SIGTERM end the waiting.
 
     polars takes SIGINT over with SA_RESTART: the system would go on reading, and Ctrl-C wait for Enter. And a signal
-    that comes in the instant before the reading begins interrupts nothing: a timer does, five times a second.
+    that comes in the instant before the reading begins interrupts nothing: a timer does, five times a second, and
+    raises what was raised where nobody heard it (in a destructor, say).
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.siginterrupt(number, True)
-    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    before = signal.signal(signal.SIGALRM, lambda *_: stop_if_told())
     signal.setitimer(signal.ITIMER_REAL, _LOOK, _LOOK)
     try:
         yield
