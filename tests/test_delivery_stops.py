@@ -258,6 +258,32 @@ def test_fewer_failures_than_allowed_do_not_stop_it() -> None:
     assert (stop, len(sitting.ends)) == (None, 500)
 
 
+@pytest.mark.parametrize(("rows", "cause", "at_least", "at_most"), [(60, "max_failures", 51, 55), (50, "", 50, 50)])
+def test_tolerated_rows_are_no_failures_up_to_their_number(rows: int, cause: str, at_least: int, at_most: int) -> None:
+    platform = Platform(lambda number, times, now: Step(reply(400, NO_LEAD)))
+    tolerated = {"lead_not_found": 40, "refused": 99}
+    sitting, stop = deliver(rows_of(rows), platform, max_failures=10, tolerated=tolerated)
+    assert (stop.cause if stop else "") == cause
+    assert at_least <= len(sitting.ends) <= at_most
+
+
+@pytest.mark.parametrize(
+    ("limit", "at_least", "at_most"), [(10, 11, 15), (0, 1, 5), ("5%", 200, 204), ("0%", 200, 204)]
+)
+def test_a_reason_that_the_job_watches_stops_the_run(limit: int | str, at_least: int, at_most: int) -> None:
+    """Whatever outcome it is of; a share counts from 200 settled rows on."""
+    sitting, stop = deliver(rows_of(400), Platform(lambda number, times, now: OK), stop_when={"conversion": limit})
+    assert stop is not None
+    assert (stop.cause, stop.exit_code) == ("stop_when", 4)
+    assert at_least <= len(sitting.ends) <= at_most
+
+
+@pytest.mark.parametrize("watched", [{"conversion": 400}, {"conversion": "100%"}, {"timeout": 0}])
+def test_a_reason_within_its_limit_does_not(watched: dict[str, int | str]) -> None:
+    sitting, stop = deliver(rows_of(400), Platform(lambda number, times, now: OK), stop_when=watched)
+    assert (stop, len(sitting.ends)) == (None, 400)
+
+
 # -- the platform is down --------------------------------------------------------------------------------------
 
 

@@ -17,7 +17,7 @@ from tests.statusmodel import Count, modelled
 from tests.workspaces import Workspace, sandbox, write_csv
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(4))
 def test_what_is_in_is_what_the_platform_took(tmp_path: Path, seed: int) -> None:
     """Whoever is asked about a row without a known end tells the truth. Then a row is in just if the platform took its
     lead's event, with the amount that it took; and at no time is more said to be in than that."""
@@ -68,7 +68,7 @@ def exactly(history: History) -> None:
 
 
 @pytest.mark.parametrize("route", ["global-event", "update-lead"])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(3))
 def test_the_numbers_are_those_of_a_simple_model(tmp_path: Path, seed: int, route: str) -> None:
     """Anything may be said of rows without a known end, events are taken back, outcomes are deleted, links are
     spoilt."""
