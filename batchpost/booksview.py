@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from batchpost.layout import aligned, amount_text, counted
 from batchpost.model import Outcome
 from batchpost.output import Line, Look, wrapped
 from batchpost.reasons import BY_OUTCOME, UNTROUBLED, meaning, remedy
+from batchpost.saidtotals import SaidTotal, said_totals
 from batchpost.summary import TO_SEND, plain
 
 __all__ = ["books_lines", "books_of", "expect_lines", "remedy_lines"]
@@ -44,10 +45,10 @@ class _Row(NamedTuple):
 def books_of(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The books of a summary; of an old one, which has rows, money and reasons apart, as well as they can be put
     together: no money by reason, and a reason that several outcomes can have stands with the last of those."""
-    if "books" in summary:
-        return list(summary["books"])
-    rows, money = summary.get("rows", {}), summary.get("money", {})
-    reasons = {reason: count for reason, count in summary.get("reasons", {}).items() if count}
+    if (known := summary.get("books")) is not None:
+        return list(known)
+    rows, money = summary.get("rows") or {}, summary.get("money") or {}
+    reasons = {reason: count for reason, count in (summary.get("reasons") or {}).items() if count}
     books = []
     for outcome in (outcome.value for outcome in Outcome if rows.get(outcome.value)):
         amounts = {name: totals.get(outcome, "0.00") for name, totals in money.items()}
@@ -142,51 +143,23 @@ def _sum(entries: Books, name: str) -> Decimal:
 
 
 def _said_totals(books: Books, sources: Sequence[Mapping[str, Any]], fields: Sequence[str]) -> Iterator[_Row]:
-    """For each file that has rows of totals the one that agrees with what was read of it, or else its last one.
-
-    A buyer adds up all rows, or those that count: of a single file the rows meant to go out are known as well.
-    """
-    for source in sources:
-        read = {"what was read": {name: _decimal((source.get("money") or {}).get(name)) for name in fields}}
-        if len(sources) == 1:
-            meant = [entry for entry in books if entry["outcome"] != Outcome.SKIPPED and entry["money"] is not None]
-            read["the rows meant to go out"] = {name: _sum(meant, name) for name in fields}
-        told = [_compared(total, read, str(source["path"]), fields) for total in source.get("totals") or ()]
-        rows = [row for row in told if row]
-        yield from ([row for row in rows if not row.trouble] or rows[-1:])[:1]
+    """For each file that has rows of totals the one that agrees with what was read of it, or else its last one."""
+    for _, group in groupby(said_totals(books, sources, fields), key=lambda said: said.path):
+        told = list(group)
+        yield _said_row(next((said for said in told if not said.differs), told[-1]), fields)
 
 
-def _compared(
-    total: Mapping[str, Any], read: Mapping[str, Mapping[str, Decimal | None]], path: str, fields: Sequence[str]
-) -> _Row | None:
-    """A row of totals beside what it comes nearest to; None where it has none of the fields."""
-    said = {name: _decimal((total.get("money") or {}).get(name)) for name in fields}
-    if not any(amount is not None for amount in said.values()):
-        return None
-    gaps = {what: found for what, amounts in read.items() if (found := _gaps(said, amounts))}
-    what = min(gaps, key=lambda what: sum(map(abs, gaps[what].values())), default="")
-    place = f"line {total['line']:,}" if total.get("line") else f"row {total['row']:,}"
+def _said_row(said: SaidTotal, fields: Sequence[str]) -> _Row:
     differs = [
-        f"{f'{name} ' if len(fields) > 1 else ''}{amount_text(plain(abs(gap)))} {'more' if gap > 0 else 'less'}"
-        for name, gap in gaps.get(what, {}).items()
-        if gap
+        f"{f'{name} ' if len(fields) > 1 else ''}{amount_text(plain(abs(more)))} {'more' if more > 0 else 'less'}"
+        for name, more in said.more.items()
+        if more
     ]
-    note = f"{' and '.join(differs)} than {what}" if differs else f"agrees with {what}" if what else "as it says"
-    money = tuple("" if amount is None else amount_text(plain(amount)) for amount in said.values())
+    agrees = f"agrees with {said.beside}" if said.beside else "as it says"
+    note = f"{' and '.join(differs)} than {said.beside}" if differs else agrees
+    money = tuple(amount_text(plain(said.says[name])) if name in said.says else "" for name in fields)
     look: Look = "trouble" if differs else "good"
-    return _Row(f"{_GAP}the file's total", "", money, f"{note} ({path}, {place})", bool(differs), look)
-
-
-def _gaps(said: Mapping[str, Decimal | None], read: Mapping[str, Decimal | None]) -> dict[str, Decimal]:
-    pairs = ((name, amount, read[name]) for name, amount in said.items())
-    return {name: one - other for name, one, other in pairs if one is not None and other is not None}
-
-
-def _decimal(text: Any) -> Decimal | None:
-    try:
-        return None if text is None else Decimal(text)
-    except (InvalidOperation, TypeError, ValueError):
-        return None
+    return _Row(f"{_GAP}the file's total", "", money, f"{note} ({said.path}, {said.place})", bool(differs), look)
 
 
 # -- laying it out ---------------------------------------------------------------------------------------------------

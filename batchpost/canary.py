@@ -15,10 +15,7 @@ from batchpost.reasons import meaning
 __all__ = ["Tried", "canary_lines", "job_fault", "tried_rows"]
 
 _FORBIDDEN = "403"
-_JOB_FAULTS = {
-    "invalid_event": "the event is not configured for the campaign",
-    "missing_field": "the platform wants a field that the job does not send",
-}
+_JOB_FAULTS = ("invalid_event", "missing_field")
 _SEVERAL = 3  # rows that end alike by more than chance
 _SHOWN = 10
 
@@ -65,9 +62,9 @@ def job_fault(tried: Iterable[Tried], summary: Mapping[str, Any], *, converts: b
     if summary.get("stopped_by") not in (None, "limit"):
         return str(summary.get("message") or summary["stopped_by"])
     rows = list(tried)
-    for reason, words in _JOB_FAULTS.items():
+    for reason in _JOB_FAULTS:
         if found := [row for row in rows if row.reason == reason]:
-            return f"{words} ({len(found):,} of {len(rows):,} rows: {reason})"
+            return f"{meaning(reason)} ({len(found):,} of {len(rows):,} rows: {reason})"
     if forbidden := [row for row in rows if row.http_status == _FORBIDDEN]:
         reason = forbidden[0].reason
         return f"{meaning(reason)} (403; {len(forbidden):,} of {len(rows):,} rows: {reason})"

@@ -49,7 +49,9 @@ def closing_lines(summary: Mapping[str, Any], folder: Path, here: Path, *, width
 
 def _ended(summary: Mapping[str, Any]) -> str:
     took = span(summary.get("duration_s", 0.0))
-    again = f", went on with {summary['settled_before']:,} rows settled before" if summary.get("continued") else ""
+    again = (
+        f", went on with {counted(summary['settled_before'], 'row')} settled before" if summary.get("continued") else ""
+    )
     return f"{summary.get('message') or summary['state']} ({took}){again}"
 
 
@@ -85,5 +87,6 @@ def _outstanding(summary: Mapping[str, Any], here: Path) -> Iterator[Line]:
         return
     for run_id, count in (summary.get("outstanding") or {}).items():
         yield Line("")
-        yield Line(f"! {counted(count, 'row')} of an earlier run have no known end:", "trouble")
+        have = "has" if count == 1 else "have"
+        yield Line(f"! {counted(count, 'row')} of an earlier run {have} no known end:", "trouble")
         yield Line(f"  {short_command(f'batchpost resolve {run_id}', here)}", "strong")

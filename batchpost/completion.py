@@ -18,7 +18,7 @@ from click.shell_completion import CompletionItem
 
 from batchpost.output import one_line
 
-__all__ = ["folders_of_results", "home", "job_files", "job_names", "runs", "words"]
+__all__ = ["home", "job_files", "job_names", "runs", "words"]
 
 _SAFE = re.compile(r"[\w@%+=:,./-]+")  # the shells' scripts of click hand names on as they are, blanks and all
 _MOST = 30
@@ -49,13 +49,13 @@ def job_files(incomplete: str, here: Path) -> list[_Item]:
 
 def job_names(incomplete: str, workspace: Path) -> list[_Item]:
     """The names of the jobs that have results."""
-    names = sorted({folder.parent.name for folder in folders_of_results(workspace)})
+    names = sorted({folder.parent.name for folder in _folders_of_results(workspace)})
     return [CompletionItem(name, help="the job's runs") for name in names if name.startswith(incomplete)]
 
 
 def runs(incomplete: str, workspace: Path) -> list[_Item]:
     """``latest``, the names of jobs, and the ids of the newest runs, each with how it ended."""
-    folders = sorted(folders_of_results(workspace), key=lambda folder: folder.name, reverse=True)
+    folders = sorted(_folders_of_results(workspace), key=lambda folder: folder.name, reverse=True)
     fitting = [folder for folder in folders if folder.name.startswith(incomplete)]
     names = [
         CompletionItem(name, help=f"the latest run of {name}") for name in sorted({f.parent.name for f in folders})
@@ -65,7 +65,7 @@ def runs(incomplete: str, workspace: Path) -> list[_Item]:
     return named + [CompletionItem(folder.name, help=_ended(folder)) for folder in fitting[:_MOST]]
 
 
-def folders_of_results(workspace: Path) -> Iterator[Path]:
+def _folders_of_results(workspace: Path) -> Iterator[Path]:
     """The folders of runs, in every place where the workspace's jobs put results."""
     stated = {"results"}
     for path in (*workspace.glob("*.toml"), *workspace.glob("jobs/*.toml")):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from batchpost.job import Job
 
-__all__ = ["Ending", "instant"]
+__all__ = ["Ending"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +38,3 @@ class Ending:
     def interrupted(self) -> bool:
         """Whether a signal ended it, and the system waits for the program to go."""
         return self.exit_code in (130, 143)
-
-
-def instant(seconds: float) -> str:
-    """Unix seconds as the summary has them: ``2026-11-22T09:11:46Z``."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -38,7 +38,6 @@ class JobRuns:
     """The runs of a job in one ledger, oldest first, with the decisions about their rows. ``others`` are decisions of
     the same ledger about rows of other jobs' events that were taken back, with those jobs' runs."""
 
-    at: Places
     records: Sequence[RunRecord] = ()
     decisions: Sequence[Decision] = ()
     others: Sequence[Decision] = ()
@@ -50,7 +49,7 @@ def job_runs(at: Places, name: str) -> JobRuns:
     if not at.ledger.exists():
         if next(summaries(at.results, test=at.test), None) is not None:
             raise LedgerError(f"{at.ledger}: the ledger is gone, and with it the list of the runs in {at.results}")
-        return JobRuns(at)
+        return JobRuns()
     with closing(open_ledger(at, must_exist=True, new_ledger=False)) as ledger, _at_one_moment(ledger):
         return _read(ledger, at, name)
 
@@ -68,7 +67,7 @@ def _read(ledger: Ledger, at: Places, name: str) -> JobRuns:
     of_job = {record.run_id for record in own}
     others = [one for one in found if one.voided_at is not None and one.run_id in records.keys() - of_job]
     named = {one.run_id: records[one.run_id] for one in others}
-    return JobRuns(at, own, [one for one in found if one.run_id in of_job], others, named)
+    return JobRuns(own, [one for one in found if one.run_id in of_job], others, named)
 
 
 def decided(

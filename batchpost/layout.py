@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from batchpost.address import has_secret, is_address, shown
 from batchpost.secrets import is_reference
 
-__all__ = ["aligned", "amount_text", "counted", "moment", "repeated", "short_command", "short_path", "span"]
+__all__ = ["aligned", "amount_text", "counted", "instant", "moment", "repeated", "short_command", "short_path", "span"]
 
 
 def aligned(rows: Iterable[Sequence[str]], right: Sequence[int] = (), indent: str = "") -> list[str]:
@@ -51,6 +52,11 @@ def span(seconds: float) -> str:
             rest = whole % size // units[place + 1][1] if place + 1 < len(units) else 0
             return f"{whole // size} {name}" + (f" {rest} {units[place + 1][0]}" if rest else "")
     return "less than a second"
+
+
+def instant(seconds: float) -> str:
+    """Unix seconds as the summary has them: ``2026-11-22T09:11:46Z``."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def moment(iso: str | None) -> str:

@@ -11,7 +11,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from batchpost.booksview import books_lines, books_of, expect_lines, remedy_line
 from batchpost.closing import next_lines
 from batchpost.errors import UsageError
 from batchpost.jobtext import did_you_mean
-from batchpost.layout import aligned, counted, moment, short_path
+from batchpost.layout import aligned, counted, instant, moment, short_path
 from batchpost.ledger import Ledger
 from batchpost.ledgerrows import RunRecord
 from batchpost.locks import is_held
@@ -38,7 +37,6 @@ __all__ = [
     "next_of",
     "runs_text",
     "show_lines",
-    "show_text",
 ]
 
 _DEFAULT_LEDGER = "sqlite:.batchpost/ledger.db"
@@ -166,11 +164,6 @@ def runs_text(runs: Sequence[Found], workspace: Path) -> str:
     return "\n".join(aligned(rows, right=(4, 5, 6, 7, 8)))
 
 
-def show_text(run: Found, here: Path) -> str:
-    """As :func:`show_lines`, as plain text."""
-    return "\n".join(line.text for line in show_lines(run, here))
-
-
 def show_lines(run: Found, here: Path, *, width: int = 0) -> list[Line]:
     """One run, for a terminal of ``width`` columns (0: for a file): what is known of it, its table of books, what is
     outstanding, and the command to type next."""
@@ -206,7 +199,7 @@ def _title(run: Found, command: str) -> str:
 
 
 def _started(run: Found) -> str:
-    return datetime.fromtimestamp(run.record.started_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return moment(instant(run.record.started_at))
 
 
 def _state_text(run: Found, summary: Mapping[str, Any]) -> str:

@@ -72,7 +72,7 @@ def next_steps(answer: Answer, runs: Sequence[RunEnds], commands: Commands, unse
     """The commands, each once; none about rows of a run that is under way. ``unseen`` are files to be read yet."""
     left: dict[int, list[Part]] = {number: [] for number in answer.unread}
     for part in answer.parts:
-        if part.kind in ("left", "unknown") and not part.tolerated:
+        if part.out:
             left.setdefault(part.run, []).append(part)
     found = [
         (order, -number, Step(command, number))

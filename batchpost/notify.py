@@ -16,12 +16,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from batchpost.ending import Ending, instant
+from batchpost.ending import Ending
 from batchpost.files import private_folder, replaced
-from batchpost.layout import amount_text, counted, moment
+from batchpost.layout import amount_text, counted, instant, moment
 from batchpost.model import Outcome
 from batchpost.output import one_line
 from batchpost.reasons import UNTROUBLED
+from batchpost.summary import TROUBLE
 from batchpost.webhook import WITHIN, Webhook
 
 __all__ = [
@@ -65,7 +66,6 @@ ENDS = {
 _NO_FAILURE = (0, 6, 75)
 _SEEN = (2, 5, 66, 130)  # no failure where a person reads it: nothing was sent, or that person stopped it
 _THROUGH = (0, 1, 3)  # went through its input
-_TROUBLE = (Outcome.INVALID, Outcome.REJECTED, Outcome.FAILED, Outcome.UNKNOWN)
 # What chat tools read as a link, or as the name of somebody to wake.
 _MARKUP = str.maketrans({"<": "\u2039", ">": "\u203a", "@": "\uff20"})
 
@@ -133,7 +133,7 @@ def _identity(ending: Ending) -> str:
     parts: list[Any] = [ending.exit_code]
     if summary.get("state") == "finished":
         parts += [sorted(file.get("sha256", "") for file in summary.get("source", ()))]
-        parts += [[summary["rows"].get(outcome, 0) for outcome in _TROUBLE], summary.get("expected")]
+        parts += [[summary["rows"].get(outcome, 0) for outcome in (*TROUBLE, Outcome.UNKNOWN)], summary.get("expected")]
     else:
         parts += [summary.get("stopped_by") or re.sub(r"\S*\d\S*", "#", ending.message)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]

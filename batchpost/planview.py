@@ -17,7 +17,7 @@ from batchpost.compare import waiting_rows
 from batchpost.expectation import Assessment
 from batchpost.firstrun import MANY, is_first
 from batchpost.lastruns import PastRun, compared
-from batchpost.layout import aligned, repeated, span
+from batchpost.layout import aligned, counted, repeated, span
 from batchpost.masking import Sample
 from batchpost.model import Outcome
 from batchpost.output import Line, wrapped
@@ -27,7 +27,7 @@ from batchpost.preview import TO_SEND, Preview
 from batchpost.resolutions import Resolutions
 from batchpost.summary import Books, exit_code, plain
 
-__all__ = ["FileView", "PlanView", "decision_lines", "plan_json", "plan_lines", "plan_text", "view_of"]
+__all__ = ["FileView", "PlanView", "decision_lines", "plan_json", "plan_lines", "view_of"]
 
 _REFUSED = 5
 _ORDER = (TO_SEND, *(outcome.value for outcome in Outcome))
@@ -157,11 +157,6 @@ def _said_by_files(prepared: Prepared) -> list[dict[str, Any]]:
     return source_part(prepared.plan, read_of_files(prepared)) if said else []
 
 
-def plan_text(view: PlanView) -> str:
-    """The plan for a person, as plain text."""
-    return "\n".join(line.text for line in plan_lines(view))
-
-
 def plan_lines(view: PlanView, *, width: int = 0, here: Path = Path()) -> list[Line]:
     """The plan for a person at a terminal of ``width`` columns (0: for a file); ``here`` shortens the next command."""
     test = "  (a test: the platform is this machine)" if view.test else ""
@@ -235,7 +230,8 @@ def decision_lines(files: Iterable[tuple[str, tuple[Decision, ...]]], indent: st
 
 def _files(view: PlanView) -> list[str]:
     rows = [
-        (file.path, f"{file.rows:,} rows", f"{file.bytes:,} bytes", f"sha256 {file.sha256[:12]}") for file in view.files
+        (file.path, counted(file.rows, "row"), counted(file.bytes, "byte"), f"sha256 {file.sha256[:12]}")
+        for file in view.files
     ]
     found = decision_lines((file.path, file.decisions) for file in view.files)
     return [*aligned(rows, right=(1, 2), indent="  "), *found]
@@ -252,11 +248,12 @@ def _runs(view: PlanView) -> Iterator[str]:
         pid = view.under_way.get("pid")
         yield f"This job is running right now{f' (process {pid})' if pid else ''}; the counts are of this moment."
     elif view.continues:
-        yield f"The next run goes on with {view.continues}, which settled {view.settled:,} rows before it ended."
+        settled = counted(view.settled, "row")
+        yield f"The next run goes on with {view.continues}, which settled {settled} before it ended."
     for run_id in view.abandons:
         yield f"The unfinished run {run_id} was of another input or another job file: the next run gives it up."
     if view.in_doubt:
-        yield f"{view.in_doubt:,} rows may have arrived before; sending them again is harmless."
+        yield f"{counted(view.in_doubt, 'row')} may have arrived before; sending again is harmless."
     for run_id, count in view.waits.items():
         yield f"{count:,} wait until somebody says what became of them in an earlier run: batchpost resolve {run_id}"
 
@@ -267,7 +264,8 @@ def _sending(view: PlanView) -> Iterator[str]:
         return
     limited = f" (of {view.books.rows[TO_SEND]:,}: --limit)" if view.to_send < view.books.rows[TO_SEND] else ""
     least = " at least" if view.seconds >= 1 else ""
-    yield f"{view.to_send:,} requests{limited} at {view.rate:g} a second take {span(view.seconds)}{least}."
+    take = "takes" if view.to_send == 1 else "take"
+    yield f"{counted(view.to_send, 'request')}{limited} at {view.rate:g} a second {take} {span(view.seconds)}{least}."
     if view.first:
         yield (
             f"It is the first run of this job, and updates more than {MANY:,} leads: it asks before it sends; where "

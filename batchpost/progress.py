@@ -13,7 +13,7 @@ from batchpost.bar import ASCII, UNICODE, Signs, doing_lines, sending_lines
 from batchpost.errors import UsageError
 from batchpost.failures import stop_if_told
 from batchpost.heartbeat import Heartbeat, Trouble
-from batchpost.layout import span
+from batchpost.layout import counted, span
 from batchpost.livelines import LiveLines
 from batchpost.output import Line, Output, Steady
 from batchpost.pulse import Doing, Pace, Pulse, unseen
@@ -211,7 +211,7 @@ class Display:
         if self.log is None and self.quiet:
             return
         if self.log is None:
-            settled = f"{prepared.settled_before:,} rows settled before"
+            settled = f"{counted(prepared.settled_before, 'row')} settled before"
             again = f", going on with {prepared.run.run_id} ({settled})" if prepared.continued else ""
             test = " (a test)" if prepared.at.test else ""
             self.output.tell(

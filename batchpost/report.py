@@ -5,18 +5,22 @@ Every key of the summary may be missing: a run may have died early, or be one of
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
 
+from batchpost.booksview import books_of
 from batchpost.layout import counted, moment, span
 from batchpost.model import Outcome
 from batchpost.noteworthy import NotedRow, Noteworthy
-from batchpost.reasons import BY_OUTCOME, UNTROUBLED, meaning
+from batchpost.reasons import UNTROUBLED, meaning
 from batchpost.reportverdict import Standing, Verdict, standing_of, verdict_of
+from batchpost.saidtotals import said_totals
+from batchpost.summary import plain
 
 __all__ = ["Book", "Line", "Report", "Told", "Total", "Trouble", "report_of"]
 
@@ -60,20 +64,22 @@ class Book:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """A buyer's own total beside what was read of the same file, by field; ``place`` is the line, or the row where
-    there are no lines. ``ours`` is None where nothing is known of it."""
+    """A buyer's own total beside what it comes nearest to, by field; ``place`` is the line, or the row where there are
+    no lines. ``more`` is by how much it says more (less: negative). Both it and ``ours`` are None where nothing is
+    known of that."""
 
     source: str
     place: str
     field: str
     theirs: str
+    beside: str
     ours: str | None
-    difference: Decimal | None
+    more: Decimal | None
 
     @property
     def agrees(self) -> bool:
         """Whether both are the same amount."""
-        return self.difference == 0
+        return self.more == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,55 +193,34 @@ def _ended(summary: Summary) -> Iterator[str]:
 
 
 def _books(summary: Summary) -> Iterator[Book]:
+    """The reasons of an outcome only where they make up its rows, which those of an old summary need not."""
     rows, money = summary.get("rows") or {}, summary.get("money") or {}
-    reasons = _reasons(summary)
+    reasons: dict[str, list[Line]] = {}
+    for entry in books_of(summary):
+        if entry["reason"]:
+            reasons.setdefault(entry["outcome"], []).append(_line(entry, tuple(money)))
     for outcome in Outcome:
         if count := rows.get(outcome.value, 0):
             sums = tuple(totals.get(outcome.value) for totals in money.values())
-            yield Book(outcome.value, count, sums, tuple(reasons.get(outcome.value, ())))
+            lines = reasons.get(outcome.value, [])
+            whole = sum(line.rows for line in lines) == count
+            yield Book(outcome.value, count, sums, tuple(lines) if whole else ())
 
 
-def _reasons(summary: Summary) -> dict[str, list[Line]]:
-    """By outcome."""
-    found: dict[str, list[Line]] = {}
-    if (books := summary.get("books")) is None:
-        return dict(_older_reasons(summary))
-    for entry in books:
-        money = tuple(entry["money"].get(name, "0.00") for name in summary.get("money") or {})
-        found.setdefault(entry["outcome"], []).append(_line(entry["outcome"], entry["reason"], entry["rows"], money))
-    return found
-
-
-def _older_reasons(summary: Summary) -> Iterator[tuple[str, list[Line]]]:
-    """Where the reasons have no books of their own: those of each outcome, if they make up its rows."""
-    rows, reasons = summary.get("rows") or {}, summary.get("reasons") or {}
-    unknown_money = (None,) * len(summary.get("money") or {})
-    for outcome, count in rows.items():
-        known = BY_OUTCOME.get(outcome, BY_OUTCOME["failed or unknown"])
-        lines = [_line(outcome, name, many, unknown_money) for name, many in reasons.items() if name in known and many]
-        if sum(line.rows for line in lines) == count:
-            yield outcome, sorted(lines, key=lambda line: -line.rows)
-
-
-def _line(outcome: str, reason: str, rows: int, money: tuple[str | None, ...]) -> Line:
-    is_trouble = reason not in UNTROUBLED and outcome != Outcome.NOT_ATTEMPTED
-    return Line(reason, rows, money, meaning(reason), is_trouble)
+def _line(entry: Mapping[str, Any], fields: Sequence[str]) -> Line:
+    reason, told = entry["reason"], entry["money"]
+    money = tuple(None if told is None else told.get(name, "0.00") for name in fields)
+    is_trouble = reason not in UNTROUBLED and entry["outcome"] != Outcome.NOT_ATTEMPTED
+    return Line(reason, entry["rows"], money, meaning(reason), is_trouble)
 
 
 def _totals(summary: Summary) -> Iterator[Total]:
-    for source in summary.get("source") or ():
-        ours = source.get("money") or {}
-        for total in source.get("totals") or ():
-            place = f"line {total['line']:,}" if total.get("line") else f"row {total['row']:,}"
-            for name, theirs in (total.get("money") or {}).items():
-                yield Total(source["path"], place, name, theirs, ours.get(name), _difference(ours.get(name), theirs))
-
-
-def _difference(ours: str | None, theirs: str) -> Decimal | None:
-    try:
-        return None if ours is None else Decimal(ours) - Decimal(theirs)
-    except InvalidOperation:
-        return None
+    sources, fields = summary.get("source") or (), list(summary.get("money") or {})
+    for said in said_totals(books_of(summary), sources, fields):
+        for name, theirs in said.says.items():
+            more = said.more.get(name)
+            ours = None if more is None else plain(theirs - more)
+            yield Total(said.path, said.place, name, plain(theirs), said.beside, ours, more)
 
 
 # -- replies, troubles, commands -------------------------------------------------------------------------------------
@@ -260,7 +245,7 @@ def _commands(summary: Summary, books: Sequence[Book]) -> Iterator[Told]:
     if command := summary.get("next"):
         yield Told(command, "what to do now")
     if job_file:
-        yield Told(f"batchpost status {job_file}", "is it all in, over all runs of this job")
+        yield Told(shlex.join(["batchpost", "status", job_file]), "is it all in, over all runs of this job")
     yield Told(f"batchpost show {run_id}", "this run in the terminal, as it stands today")
     left = [book.outcome for book in books if any(line.is_trouble for line in book.reasons)]
     if left:

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from batchpost.errors import Locked, UsageError
+from batchpost.layout import instant, moment
 from batchpost.ledger import Ledger
 from batchpost.locks import Locks, what_of
 from batchpost.lookback import Found
@@ -140,7 +140,7 @@ def choose(ledger: Ledger, standing: Standing, wanted: Wanted, action: Action) -
 
 def decision_text(decided: Resolution) -> str:
     """``not delivered, 2026-11-27 05:40:12 UTC, ann: "asked Bob"``."""
-    at = datetime.fromtimestamp(decided.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    at = moment(instant(decided.at))
     words = {str(action): words for action, words in WORDS.items()}
     note = f': "{decided.note}"' if decided.note else ""
     return f"{words.get(decided.action, decided.action)}, {at}{f', {decided.who}' if decided.who else ''}{note}"

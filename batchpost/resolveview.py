@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from batchpost.layout import aligned, amount_text, counted, short_command
+from batchpost.layout import aligned, amount_text, counted, instant, short_command
 from batchpost.lookback import next_of
 from batchpost.model import Outcome
 from batchpost.reasons import meaning
@@ -240,8 +239,7 @@ def _row_json(standing: Standing, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _decision_json(decided: Resolution) -> dict[str, str]:
-    at = datetime.fromtimestamp(decided.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {"action": decided.action, "at": at, "who": decided.who, "note": decided.note}
+    return {"action": decided.action, "at": instant(decided.at), "who": decided.who, "note": decided.note}
 
 
 # -- what to do ------------------------------------------------------------------------------------------------------

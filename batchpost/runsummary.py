@@ -8,7 +8,6 @@ from array import array
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from batchpost.expectation import Assessment
 from batchpost.files import replaced
 from batchpost.finish import Written
 from batchpost.history import History
+from batchpost.layout import instant
 from batchpost.ledgerrows import RunRecord
 from batchpost.locks import operation_locks
 from batchpost.model import Outcome, Stop
@@ -112,7 +112,7 @@ def finished_summary(
         "source": source_part(run.prepared.plan, written.money_by_source),
         "to_fix": written.to_fix,
         "corrections": written.corrections,
-        "finished_at": _moment(run.prepared.edge.wall()),
+        "finished_at": instant(run.prepared.edge.wall()),
         "next": run.told(_next(run, books, written, assessment)),
         "goes_on": run.told(_goes_on(run)) if run.stop else "",
         "message": run.stop.message if run.stop else "",
@@ -146,7 +146,7 @@ def _facts(run: Run, state: str) -> dict[str, Any]:
         "outstanding": _outstanding(run),
         "locks": operation_locks(prepared.job.api.origin, prepared.plan.campaigns, is_event=prepared.job.spec.is_event),
         "ledger": {"id": ledger.id, "generation": ledger.generation},
-        "started_at": _moment(run.record.started_at),
+        "started_at": instant(run.record.started_at),
         "duration_s": _duration(run),
     }
 
@@ -196,7 +196,3 @@ def _next(run: Run, books: Books, written: Written, assessment: Assessment) -> s
 
 def _goes_on(run: Run) -> str:
     return shlex.join(["batchpost", "run", str(run.prepared.job.path)])
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -37,6 +37,11 @@ class Part(NamedTuple):
     amount: Decimal
     tolerated: bool = False
 
+    @property
+    def out(self) -> bool:
+        """Whether they are not in and not tolerated, those without a known end included."""
+        return self.kind in ("left", "unknown") and not self.tolerated
+
 
 @dataclass(frozen=True, slots=True)
 class Sum:
@@ -179,7 +184,7 @@ def left_by_reason(parts: Iterable[Part], *, tolerated: bool = False) -> list[tu
     """The rows that are not in by outcome and reason, most rows first: those that are tolerated, or all others."""
     found: dict[tuple[str, str], list[Part]] = {}
     for part in parts:
-        if part.kind in ("left", "unknown") and part.tolerated is tolerated:
+        if part.tolerated if tolerated else part.out:
             found.setdefault((part.outcome, part.reason), []).append(part)
     ranked = sorted(found.items(), key=lambda entry: (-sum(part.rows for part in entry[1]), entry[0]))
     return [(*ended, parts) for ended, parts in ranked]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from batchpost.jobstatus import JobStatus
+from batchpost.layout import instant
 from batchpost.status import FileStatus, Part, Sum, by_day, left_by_reason
 from batchpost.statusview import first_line, remarks, what_it_means
 from batchpost.summary import plain
@@ -51,7 +52,7 @@ def _file(status: JobStatus, file: FileStatus) -> dict[str, Any]:
         "path": file.name,
         "sha256": file.sha256,
         "day": str(file.day),
-        "first_read_at": datetime.fromtimestamp(file.first_read, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "first_read_at": instant(file.first_read),
         **_sum(status, file.parts),
         "not_in": _reasons(status, file.parts, tolerated=False),
         "tolerated": _reasons(status, file.parts, tolerated=True),

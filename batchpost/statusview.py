@@ -60,8 +60,8 @@ def _all_in(status: JobStatus, total: Sum) -> str:
         return f"no row was meant to go out, of {counted(total.read, 'row')} read{notes}."
     if tolerated := left_by_reason(status.answer.parts, tolerated=True):
         rows = total.rows["tolerated"]
-        are = "is" if rows == 1 else "are"
-        return f"{_some_in(status, total)}. {counted(rows, 'row')} {are} not in and tolerated: {_named(tolerated)}."
+        told = f"{counted(rows, 'row')} {_are(rows)} not in and tolerated: {_named(tolerated)}"
+        return f"{_some_in(status, total)}. {told}."
     of_rows = f", {counted(total.meant, 'row')}" if status.money else ""
     return f"{_whole(status, total)}{of_rows}{notes}."
 
@@ -170,8 +170,7 @@ def remarks(status: JobStatus) -> Iterator[str]:
     if gone:
         others = f" and of {len(gone) - 1:,} more" if len(gone) > 1 else ""
         yield f"The outcomes of {gone[-1]}{others} are gone: its rows count as its books and the ledger have them."
-    out = [part for part in status.answer.parts if part.kind in ("left", "unknown") and not part.tolerated]
-    priceless = sum(part.rows - part.priced for part in out)
+    priceless = sum(part.rows - part.priced for part in status.answer.parts if part.out)
     if status.money and priceless:
         have = "has" if priceless == 1 else "have"
         yield f"{counted(priceless, 'row')} of these {have} no amount that is known: the money is without them."

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.loopback import Quiet, serving
 
 
 @dataclass
@@ -40,9 +41,7 @@ class FileServer:
 
 @contextmanager
 def file_server(answer: Callable[[Asked, int], Answer], tls: ssl.SSLContext | None = None) -> Iterator[FileServer]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Answering(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked = Asked(self.path, {name.lower(): value for name, value in self.headers.items()})
             found.asked.append(asked)
@@ -60,28 +59,9 @@ def file_server(answer: Callable[[Asked, int], Answer], tls: ssl.SSLContext | No
             """Of an answer without a body."""
             self.do_GET()
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing on standard error."""
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, request: object, client_address: object) -> None:
-            """A client that goes away is no news."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    if tls:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-    scheme = "https" if tls else "http"
-    found = FileServer(f"{scheme}://127.0.0.1:{server.server_address[1]}", answer)
-    thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01))
-    thread.start()
-    try:
+    with serving(Answering, tls) as origin:
+        found = FileServer(origin, answer)
         yield found
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def ranged(body: bytes, asked: Asked, etag: str = '"v1"', cut: int | None = None) -> Answer:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.loopback import Quiet, serving
 
 Answer = tuple[int, dict[str, str]]
 
@@ -38,9 +39,7 @@ class Hook:
 def webhook(
     answer: Callable[[int], Answer] = lambda number: (200, {}), tls: ssl.SSLContext | None = None
 ) -> Iterator[Hook]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Answering(Quiet, BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             hook.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
             head = {name.lower(): value for name, value in self.headers.items()}
@@ -54,25 +53,6 @@ def webhook(
             self.wfile.write(b"ok")
             self.close_connection = True
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing on standard error."""
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, request: object, client_address: object) -> None:
-            """A client that goes away is no news."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    if tls:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-    scheme = "https" if tls else "http"
-    hook = Hook(f"{scheme}://127.0.0.1:{server.server_address[1]}/services/T0/hook", answer)
-    thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01))
-    thread.start()
-    try:
+    with serving(Answering, tls) as origin:
+        hook = Hook(f"{origin}/services/T0/hook", answer)
         yield hook
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

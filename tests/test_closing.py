@@ -85,6 +85,7 @@ def test_the_files_that_are_there_are_named_each_with_what_it_is_for(tmp_path: P
 def test_rows_of_earlier_runs_without_a_known_end_come_with_a_command_alone_on_its_line() -> None:
     lines = told({**WELL, "outstanding": {"R0": 3}})
     assert lines[-2:] == ["! 3 rows of an earlier run have no known end:", "  batchpost resolve R0"]
+    assert "! 1 row of an earlier run has no known end:" in told({**WELL, "outstanding": {"R0": 1}})
     doubtful = {**WELL, "outstanding": {"R0": 3}, "rows": {**WELL["rows"], "unknown": 1}}
     assert not any("R0" in line for line in told(doubtful))
 

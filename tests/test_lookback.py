@@ -21,7 +21,6 @@ from batchpost.lookback import (
     next_of,
     runs_text,
     show_lines,
-    show_text,
 )
 from batchpost.places import Places
 from batchpost.runsummary import write_summary
@@ -43,6 +42,10 @@ SUMMARY: dict[str, Any] = {
 
 def record(run_id: str, job: str = "nightly", state: str = "finished", started: float = 0.0, **more: Any) -> RunRecord:
     return RunRecord(run_id, 0, job, state, "", (), "global-event", False, "/nowhere", started, **more)
+
+
+def show_text(run: Found, here: Path) -> str:
+    return "\n".join(line.text for line in show_lines(run, here))
 
 
 def found(run_id: str, job: str = "nightly") -> Found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -81,6 +82,12 @@ def test_every_end_has_its_command(tmp_path: Path, end: tuple[str, str], command
     (run.folder / "to_fix.csv").touch()
     (tmp_path / "in.csv").touch()
     assert told(tmp_path, answer(end), run) == commands
+
+
+def test_rows_that_the_job_tolerates_bring_no_command(tmp_path: Path) -> None:
+    [file] = answer(("rejected", "lead_not_found")).files
+    tolerated = replace(file, parts=tuple(part._replace(tolerated=True) for part in file.parts))
+    assert told(tmp_path, Answer((tolerated,)), a_run(tmp_path)) == []
 
 
 def test_where_nothing_better_is_left_of_a_run_its_file_goes_in_again(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from batchpost.errors import LedgerError
 from batchpost.jobfile import load_job
 from batchpost.masking import MASK, Sample, masked_sample
 from batchpost.model import Repeat, Row, Target
-from batchpost.planview import FileView, PlanView, decision_lines, plan_json, plan_lines, plan_text, view_of
+from batchpost.planview import FileView, PlanView, decision_lines, plan_json, plan_lines, view_of
 from batchpost.preview import TO_SEND, preview
 from batchpost.reasons import REASONS, UNTROUBLED, meaning
 from batchpost.routes import ROUTES
@@ -50,6 +50,10 @@ def workspace(tmp_path: Path) -> Workspace:
     place.sales()
     write_csv(tmp_path / "in.csv", sale_rows(4))
     return place
+
+
+def plan_text(view: PlanView) -> str:
+    return "\n".join(line.text for line in plan_lines(view))
 
 
 def view(workspace: Workspace, **options: Any) -> PlanView:
@@ -101,7 +105,9 @@ Next:
             {"abandons": ["R0"]},
             "The unfinished run R0 was of another input or another job file: the next run gives it up.",
         ),
-        ({"in_doubt": 3}, "3 rows may have arrived before; sending them again is harmless."),
+        ({"in_doubt": 3}, "3 rows may have arrived before; sending again is harmless."),
+        ({"in_doubt": 1}, "1 row may have arrived before; sending again is harmless."),
+        ({"limit": 1}, "1 request (of 1,000: --limit) at 10 a second takes less than a second."),
         ({"under_way": {"pid": 7}}, "This job is running right now (process 7); the counts are of this moment."),
         ({"under_way": {}}, "This job is running right now; the counts are of this moment."),
         ({"books": Books()}, "Nothing is left to send."),

@@ -101,24 +101,38 @@ def test_a_run_without_books_has_none_to_show() -> None:
 def totals(*rows: dict[str, Any], money: dict[str, str] | None = None) -> list[tuple[str, str, Decimal | None]]:
     source = {"path": "in.csv", "rows": 9, "money": {"revenue": "1250.00"} if money is None else money}
     found = report(source=[{**source, "totals": [*rows]}]).totals
-    return [(total.place, total.theirs, total.difference) for total in found]
+    return [(total.place, total.theirs, total.more) for total in found]
 
 
 def test_a_total_is_compared_with_what_was_read_of_its_file() -> None:
     row = {"line": 1_204, "row": 1_203, "money": {"revenue": "1250.0"}}
-    assert totals(row) == [("line 1,204", "1250.0", Decimal("0.00"))]
+    assert totals(row) == [("line 1,204", "1250.00", Decimal("0.00"))]
     assert report().totals[0].agrees
 
 
 def test_the_difference_is_exact_and_a_parquet_file_has_rows_for_lines() -> None:
     row = {"line": None, "row": 9, "money": {"revenue": "1250.30"}}
-    assert totals(row) == [("row 9", "1250.30", Decimal("-0.30"))]
+    assert totals(row) == [("row 9", "1250.30", Decimal("0.30"))]
     assert not report(source=[{"path": "a", "money": {"revenue": "1.00"}, "totals": [row]}]).totals[0].agrees
 
 
-@pytest.mark.parametrize(("money", "theirs"), [({}, "5.00"), ({"revenue": "5.00"}, "five")])
-def test_a_total_with_nothing_to_compare_has_no_difference(money: dict[str, str], theirs: str) -> None:
-    assert totals({"line": 3, "row": 2, "money": {"revenue": theirs}}, money=money) == [("line 3", theirs, None)]
+def test_a_total_stands_beside_the_rows_meant_to_go_out_where_it_is_nearer_to_them() -> None:
+    """As on a terminal: a buyer may add up only the rows that count."""
+    row = {"line": 12, "row": 11, "money": {"revenue": "1200.00"}}
+    assert totals(row) == [("line 12", "1200.00", Decimal("0.00"))]
+    [total] = report(source=[{"path": "a", "money": {"revenue": "1250.00"}, "totals": [row]}]).totals
+    assert (total.beside, total.ours) == ("the rows meant to go out", "1200.00")
+
+
+def test_a_total_with_nothing_to_compare_has_no_difference() -> None:
+    files = [{"path": name, "rows": 9, "money": {}} for name in ("a", "b")]
+    row = {"line": 3, "row": 2, "money": {"revenue": "5.00"}}
+    [total] = report(source=[files[0], {**files[1], "totals": [row]}]).totals
+    assert (total.beside, total.ours, total.more) == ("", None, None)
+
+
+def test_a_total_that_is_no_number_is_none() -> None:
+    assert totals({"line": 3, "row": 2, "money": {"revenue": "five"}}) == []
 
 
 # -- replies, troubles, commands -------------------------------------------------------------------------------------
@@ -166,6 +180,10 @@ def test_the_next_command_comes_first_and_those_to_look_closer_follow() -> None:
 def test_rows_without_a_known_end_bring_resolve() -> None:
     found = report(next="", rows={"read": 1, "unknown": 1}, books=[entry("unknown", "timeout", 1)])
     assert f"batchpost resolve {RUN_ID}" in commands(found)
+
+
+def test_the_path_of_a_job_file_is_quoted_where_it_has_to_be() -> None:
+    assert "batchpost status '/srv/up loads/nightly.toml'" in commands(report(job_file="/srv/up loads/nightly.toml"))
 
 
 def test_a_run_without_books_has_nothing_to_export_or_verify() -> None:

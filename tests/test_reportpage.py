@@ -77,12 +77,19 @@ def test_the_books_are_there_to_the_cent(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("theirs", "told"), [("1250.00", "✓ agrees"), ("1250.01", "0.01 less"), ("1000.50", "249.50 more")]
+    ("theirs", "beside", "ours", "told"),
+    [
+        ("1250.00", "what was read", "1,250.00", "✓ agrees"),
+        ("1250.01", "what was read", "1,250.00", "0.01 more"),
+        ("1000.50", "the rows meant to go out", "1,200.00", "199.50 less"),
+    ],
 )
-def test_the_buyers_total_stands_beside_what_was_read(folder: Path, theirs: str, told: str) -> None:
+def test_the_buyers_total_stands_beside_what_it_comes_nearest_to(
+    folder: Path, theirs: str, beside: str, ours: str, told: str
+) -> None:
     source = summary()["source"][0] | {"totals": [{"line": 12, "row": 11, "money": {"revenue": theirs}}]}
     row = row_of(page(folder, source=[source]), "line 12")
-    assert row[1:] == ["revenue", f"{float(theirs):,.2f}", "1,250.00", told]
+    assert row[1:] == ["revenue", f"{float(theirs):,.2f}", beside, ours, told]
 
 
 def test_attempts_statuses_and_latencies_have_their_tables(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,9 +14,9 @@ from batchpost.ledgerrows import RunRecord
 from batchpost.named import JobNamed
 from batchpost.nextsteps import Step
 from batchpost.places import Places
-from batchpost.rowends import RunEnds
+from batchpost.rowends import File, RunEnds
 from batchpost.status import Answer, FileStatus, Part, tolerant
-from batchpost.statusview import first_line, status_lines
+from batchpost.statusview import first_line, remarks, status_lines
 
 AT = Places(Path("/ws/.batchpost/ledger.db"), Path("/ws/results/job"), False)
 FIRST_DAY = date(2025, 11, 27)
@@ -127,6 +128,23 @@ def test_skipped_and_tolerated_rows_have_columns_where_there_are_some() -> None:
     assert [cell.strip() for cell in row if cell] == [
         *("2025-11-27", "conv-000.csv", "10", "2", "5", "3", "50.00", "455.50")
     ]
+
+
+def test_runs_whose_outcomes_are_gone_are_told_by_the_latest_one() -> None:
+    there = status()
+    read = [replace(run, files=(File("in.csv", "sha", 9),)) for run in there.runs[:3]]
+    [told] = remarks(replace(there, runs=read))
+    assert told == "The outcomes of r2 and of 2 more are gone: its rows count as its books and the ledger have them."
+    assert not list(remarks(there))
+    assert not list(remarks(replace(there, runs=[replace(run, table=Path("outcomes.csv")) for run in read])))
+
+
+def test_rows_without_an_amount_are_told_where_they_are_not_in_and_not_tolerated() -> None:
+    assert list(remarks(status(file(LEFT[1])))) == [
+        "2 rows of these have no amount that is known: the money is without them."
+    ]
+    assert not list(remarks(status(file(LEFT[1]._replace(tolerated=True)))))
+    assert not list(remarks(status(file(LEFT[1]), money="")))
 
 
 def test_a_job_whose_file_cannot_be_read_is_told() -> None:
